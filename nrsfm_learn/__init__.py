@@ -1,0 +1,46 @@
+"""Non-rigid structure from motion: 3-D reconstruction from 2-D keypoints of one camera.
+
+Names are resolved on first use, so that ``import nrsfm_learn`` loads neither torch nor
+scikit-learn. To export an estimator, add one line to ``_EXPORTS``.
+"""
+
+from importlib import import_module
+
+from nrsfm_learn._version import __version__
+
+_EXPORTS = {
+    "DeepNRSfM": "nrsfm_learn.deep",
+    "DeepNRSfMPP": "nrsfm_learn.deep",
+}
+
+_SUBMODULES = frozenset(
+    {
+        "base",
+        "datasets",
+        "deep",
+        "geometry",
+        "losses",
+        "metrics",
+        "model_selection",
+        "plotting",
+        "preprocessing",
+        "testing",
+    }
+)
+
+__all__ = ["__version__", *_EXPORTS, *sorted(_SUBMODULES)]
+
+
+def __getattr__(name):
+    if name in _EXPORTS:
+        value = getattr(import_module(_EXPORTS[name]), name)
+    elif name in _SUBMODULES:
+        value = import_module(f"{__name__}.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,63 @@
+"""The package's metadata. The build system and the tools are configured in pyproject.toml."""
+
+import runpy
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+setup(
+    name="nrsfm-learn",
+    version=runpy.run_path(str(HERE / "nrsfm_learn" / "_version.py"))["__version__"],
+    description="Non-rigid structure from motion with the interface of scikit-learn",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="the nrsfm_learn developers",
+    license_expression="BSD-3-Clause",
+    license_files=["LICENSE"],
+    keywords=[
+        "non-rigid structure from motion",
+        "3d reconstruction",
+        "pose estimation",
+        "keypoints",
+        "scikit-learn",
+        "pytorch",
+    ],
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Science/Research",
+        "Operating System :: OS Independent",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+    ],
+    packages=find_packages(include=["nrsfm_learn", "nrsfm_learn.*"]),
+    python_requires=">=3.11",
+    install_requires=[
+        "joblib>=1.4",
+        "matplotlib>=3.8",
+        "numpy>=1.26",
+        "rich>=13.9",  # sklearn.callback.ProgressBar draws with it
+        "safetensors>=0.4",
+        "scikit-learn>=1.9",
+        "scipy>=1.11",
+        "torch>=2.4",
+    ],
+    extras_require={
+        "plot": ["plotly>=6"],
+        "image": ["transformers>=4.50"],
+        "distributed": ["lightning-fabric>=2.4"],
+        "movement": ["movement>=0.10"],
+        "test": ["hypothesis>=6.100", "numpydoc>=1.8", "pytest>=8", "pytest-xdist>=3.6"],
+        "docs": [
+            "numpydoc>=1.8",
+            "pydata-sphinx-theme>=0.16",
+            "sphinx>=8",
+            "sphinx-gallery>=0.18",
+            "sphinxcontrib-bibtex>=2.6",
+        ],
+    },
+)
