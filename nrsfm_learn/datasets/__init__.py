@@ -1,0 +1,19 @@
+"""Generated and recorded point tracks with ground truth."""
+
+from nrsfm_learn.datasets._asf_amc import load_asf_amc
+from nrsfm_learn.datasets._body import make_articulated_body
+from nrsfm_learn.datasets._low_rank import make_low_rank
+from nrsfm_learn.datasets._recorded import get_data_home, load_cmu_joints, load_short_sequence
+from nrsfm_learn.datasets._rigid_category import make_rigid_category
+from nrsfm_learn.datasets._sheet import make_bending_sheet
+
+__all__ = [
+    "get_data_home",
+    "load_asf_amc",
+    "load_cmu_joints",
+    "load_short_sequence",
+    "make_articulated_body",
+    "make_bending_sheet",
+    "make_low_rank",
+    "make_rigid_category",
+]

@@ -1,0 +1,321 @@
+"""Synthetic cameras: view directions, placement, projection, noise and the Bunch that results."""
+
+from numbers import Integral
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+from sklearn.utils import Bunch
+
+from nrsfm_learn.datasets._hiding import HIDINGS, hide
+
+CAMERAS = ("orthographic", "weak_perspective", "perspective")
+VIEWS = ("random", "smooth", "turntable", "upright")
+
+# Objects are described with y up and z to the front; a camera has y down and looks along +z.
+_FACING = np.diag([1.0, -1.0, -1.0])
+_OFFSET = 0.1
+_TYPICAL_CLIP = 150
+_DISTANCE_SPREAD = 0.15
+
+
+def quaternions_to_matrices(quaternions):
+    """Rotation matrices of quaternions (w, x, y, z) of any length, shape (n, 4) to (n, 3, 3)."""
+    return Rotation.from_quat(np.roll(quaternions, -1, axis=-1)).as_matrix()
+
+
+def smooth_signals(groups, n_signals, rng, *, period=60.0):
+    """Band-limited random signals, independent in each clip, of zero mean and unit variance.
+
+    Each signal is a sum of four sinusoids of random phase whose periods lie between `period` and
+    three times `period` frames, so that frames next to each other differ little.
+
+    Parameters
+    ----------
+    groups : ndarray of shape (n_frames,)
+        Clip of each frame.
+    n_signals : int
+        Number of signals.
+    rng : numpy.random.RandomState
+        Source of the phases and frequencies.
+    period : float
+        Shortest period, frames.
+
+    Returns
+    -------
+    ndarray of shape (n_frames, n_signals)
+    """
+    signals = np.empty((len(groups), n_signals))
+    for clip in np.unique(groups):
+        frames = np.flatnonzero(groups == clip)
+        omega = 2 * np.pi / (period * rng.uniform(1, 3, size=(n_signals, 4)))
+        phase = rng.uniform(0, 2 * np.pi, size=(n_signals, 4))
+        time = np.arange(len(frames))[:, None, None]
+        signals[frames] = np.sin(omega * time + phase).sum(-1) / np.sqrt(2)
+    return signals
+
+
+def split_clips(n_frames, clips, *, name="clips"):
+    """Clip index of each frame, for a number of clips of nearly equal length.
+
+    Parameters
+    ----------
+    n_frames : int
+        Number of frames.
+    clips : int or None
+        Number of clips; None makes their length about 150 frames.
+    name : str
+        Name of `clips` in messages.
+
+    Returns
+    -------
+    ndarray of shape (n_frames,), int
+    """
+    if not isinstance(n_frames, Integral) or n_frames < 1:
+        raise ValueError(f"n_frames must be a positive integer, got {n_frames!r}.")
+    if clips is None:
+        clips = max(1, round(n_frames / _TYPICAL_CLIP))
+    if not isinstance(clips, Integral) or not 1 <= clips <= n_frames:
+        raise ValueError(
+            f"{name} must be an integer between 1 and n_frames={n_frames}, got {clips!r}."
+        )
+    return np.arange(n_frames) * clips // n_frames
+
+
+def view_rotations(views, groups, rng):
+    """Rotations from object to camera frame.
+
+    Parameters
+    ----------
+    views : {"random", "smooth", "turntable", "upright"}
+        "random": independent and uniform over SO(3). "smooth": in each clip a camera that starts
+        anywhere, goes round the vertical and nods slowly. "turntable": one full turn in each clip
+        at a constant elevation. "upright": independent, any azimuth, elevation from -10 to 45
+        degrees, roll within 5 degrees.
+    groups : ndarray of shape (n_frames,)
+        Clip of each frame.
+    rng : numpy.random.RandomState
+        Source of randomness.
+
+    Returns
+    -------
+    ndarray of shape (n_frames, 3, 3)
+    """
+    n = len(groups)
+    if views == "random":
+        return quaternions_to_matrices(rng.normal(size=(n, 4)))
+    azimuth, elevation, roll = np.empty(n), np.empty(n), np.zeros(n)
+    if views == "upright":
+        azimuth[:] = rng.uniform(0, 2 * np.pi, n)
+        elevation[:] = np.deg2rad(rng.uniform(-10, 45, n))
+        roll[:] = np.deg2rad(rng.uniform(-5, 5, n))
+    else:
+        for clip in np.unique(groups):
+            frames = np.flatnonzero(groups == clip)
+            start, tilt = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(0, 20))
+            time = np.arange(len(frames))
+            if views == "turntable":
+                azimuth[frames] = start + 2 * np.pi * time / len(frames)
+                elevation[frames] = tilt
+            else:
+                speed = np.deg2rad(rng.uniform(0.5, 1.5)) * rng.choice([-1, 1])
+                azimuth[frames] = start + speed * time
+                swing, period = np.deg2rad(rng.uniform(5, 15)), rng.uniform(150, 300)
+                elevation[frames] = tilt + swing * np.sin(2 * np.pi * time / period)
+    turn = Rotation.from_euler("YXZ", np.stack([azimuth, -elevation, roll], 1)).inv().as_matrix()
+    return _FACING @ turn
+
+
+def project(X, camera="orthographic", *, scales=None, intrinsics=None):
+    r"""Project points of the camera frame onto the image.
+
+    .. math::
+        w = K_{1:2} \begin{pmatrix} s x \\ s y \\ 1 \end{pmatrix}
+        \quad\text{or}\quad
+        w = K_{1:2} \begin{pmatrix} x / z \\ y / z \\ 1 \end{pmatrix}
+
+    with the scale s = 1 under orthography and K = I without intrinsics; the second form is the
+    perspective one.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_frames, n_points, 3)
+        Points in the camera frame.
+    camera : {"orthographic", "weak_perspective", "perspective"}
+        Kind of camera.
+    scales : ndarray of shape (n_frames,), optional
+        Scale of each frame of a weak perspective camera.
+    intrinsics : ndarray of shape (3, 3), optional
+        Calibration matrix K.
+
+    Returns
+    -------
+    ndarray of shape (n_frames, n_points, 2)
+    """
+    W = X[..., :2] / X[..., 2:] if camera == "perspective" else X[..., :2].copy()
+    if camera == "weak_perspective" and scales is not None:
+        W *= np.asarray(scales)[:, None, None]
+    if intrinsics is not None:
+        W = W @ intrinsics[:2, :2].T + intrinsics[:2, 2]
+    return W
+
+
+def observe(
+    shapes,
+    groups,
+    rng,
+    *,
+    camera,
+    views,
+    missing,
+    occlusion,
+    noise,
+    depth_ratio,
+    intrinsics,
+    image_size,
+    min_visible,
+    names,
+    edges,
+    descr,
+    occluder=None,
+    **extra,
+):
+    """See shapes with a camera: the last step of every generator.
+
+    Parameters
+    ----------
+    shapes : ndarray of shape (n_frames, n_points, 3)
+        Centred shapes, object frame.
+    groups : ndarray of shape (n_frames,)
+        Clip of each frame.
+    rng : numpy.random.RandomState
+        Source of randomness.
+    camera, views, missing, occlusion, noise, depth_ratio, intrinsics, image_size, min_visible
+        As documented by the generators.
+    names : list of str
+        Name of each point.
+    edges : list of tuple of int
+        Pairs of points to be joined in a drawing.
+    descr : str
+        Description.
+    occluder : callable, optional
+        ``occluder(X, to_camera, perspective) -> hidden``: which points the object itself hides,
+        given them in the camera frame, the map from object to camera frame and whether lines of
+        sight meet in the origin.
+    **extra
+        Further entries of the result.
+
+    Returns
+    -------
+    Bunch
+    """
+    _check_options(camera, views, missing, occlusion, noise, depth_ratio, min_visible, shapes)
+    if occlusion == "self" and occluder is None:
+        raise ValueError("occlusion='self' needs a surface, and this generator makes only points.")
+    rotations = view_rotations(views, groups, rng)
+    turned = shapes @ rotations.swapaxes(1, 2)
+    translations, scales = _placement(turned, groups, camera, views, depth_ratio, rng)
+    X = turned + translations[:, None]
+    K = _calibration(project(X, camera, scales=scales), intrinsics, image_size)
+    W_complete = project(X, camera, scales=scales, intrinsics=K)
+
+    spread = np.linalg.norm(W_complete - W_complete.mean(1, keepdims=True), axis=(1, 2)).mean()
+    sigma = noise * spread / np.sqrt(W_complete.shape[1])
+    W = W_complete + sigma * rng.normal(size=W_complete.shape)
+    hidden = None
+    if occlusion == "self":
+
+        def to_camera(points):
+            return points @ rotations.swapaxes(1, 2) + translations[:, None]
+
+        hidden = occluder(X, to_camera, camera == "perspective")
+    visible = ~hide(groups, shapes.shape[1], missing, occlusion, min_visible, rng, hidden)
+    W[~visible] = np.nan
+    return Bunch(
+        W=W,
+        visible=visible,
+        X=X,
+        W_complete=W_complete,
+        shapes=shapes,
+        rotations=rotations,
+        translations=translations,
+        scales=scales,
+        intrinsics=K,
+        camera=camera,
+        names=list(names),
+        edges=[(int(i), int(j)) for i, j in edges],
+        groups=groups,
+        DESCR=descr,
+        **extra,
+    )
+
+
+def _check_options(camera, views, missing, occlusion, noise, depth_ratio, min_visible, shapes):
+    for name, value, allowed in (
+        ("camera", camera, CAMERAS),
+        ("views", views, VIEWS),
+        ("occlusion", occlusion, HIDINGS),
+    ):
+        if value not in allowed:
+            raise ValueError(f"{name} must be one of {list(allowed)}, got {value!r}.")
+    if not 0 <= missing < 1:
+        raise ValueError(f"missing is a fraction, 0 <= missing < 1, got {missing}.")
+    if noise < 0:
+        raise ValueError(f"noise is a relative standard deviation, >= 0, got {noise}.")
+    if not 0 < depth_ratio < 2:
+        raise ValueError(
+            "depth_ratio is the object's depth over the distance of its centre, between 0 and 2, "
+            f"got {depth_ratio}."
+        )
+    if not 0 <= min_visible <= shapes.shape[1]:
+        raise ValueError(
+            f"min_visible must lie between 0 and the {shapes.shape[1]} points, got {min_visible}."
+        )
+
+
+def _placement(turned, groups, camera, views, depth_ratio, rng):
+    """Return translations and scales that put the object a little off the camera's axis."""
+    n = len(turned)
+    if views in ("random", "upright"):
+        signals = rng.uniform(-1, 1, size=(n, 3))
+    else:
+        signals = np.tanh(smooth_signals(groups, 3, rng, period=150.0))
+    size = np.sqrt((turned**2).sum(-1).mean())
+    stretch = 1 + _DISTANCE_SPREAD * signals[:, 2]
+    translations = np.zeros((n, 3))
+    translations[:, :2] = 2 * _OFFSET * size * signals[:, :2]
+    if camera == "orthographic":
+        return translations, np.ones(n)
+    if camera == "weak_perspective":
+        return translations, 1 / stretch
+    extent = np.ptp(turned[..., 2], axis=1)
+    distance = stretch * (extent / stretch).mean() / depth_ratio
+    translations[:, :2] = _OFFSET * distance[:, None] * signals[:, :2]
+    translations[:, 2] = distance
+    nearest = (turned[..., 2].min(1) + distance) / distance
+    if nearest.min() < 0.05:
+        raise ValueError(
+            f"depth_ratio={depth_ratio} puts the camera inside the object in frame "
+            f"{nearest.argmin()}; use a smaller one."
+        )
+    return translations, np.ones(n)
+
+
+def _calibration(W, intrinsics, image_size):
+    """Return K as given, or such that every frame fits an image of that size, or None."""
+    if intrinsics is not None:
+        if image_size is not None:
+            raise ValueError("give intrinsics or image_size, not both.")
+        K = np.asarray(intrinsics, dtype=float)
+        if K.shape != (3, 3) or not np.allclose(K[2], [0, 0, 1]):
+            raise ValueError(
+                "intrinsics must be a (3, 3) calibration matrix whose last row is 0, 0, 1; got "
+                f"shape {K.shape}."
+            )
+        return K
+    if image_size is None:
+        return None
+    half = np.asarray(image_size, dtype=float) / 2
+    if half.shape != (2,) or (half <= 0).any():
+        raise ValueError(f"image_size must be (width, height) in pixels, got {image_size!r}.")
+    focal = 0.9 * (half / np.abs(W).max((0, 1))).min()
+    return np.array([[focal, 0, half[0]], [0, focal, half[1]], [0, 0, 1]])
