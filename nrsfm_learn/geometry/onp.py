@@ -1,0 +1,118 @@
+"""Orthographic-N-point: the camera of a known shape from its 2-D observations."""
+
+from typing import NamedTuple
+
+import torch
+
+from ._linalg3 import check_tail, check_visible, cofactor, determinant, visible_mean, zero_hidden
+from .orthonormal import complete_rotation, nearest_orthonormal_3x2
+
+# Ridge of the normal equations over their trace. Above what the dtype leaves of a vanishing
+# direction; its own effect is removed by refinement wherever a direction does not vanish.
+_RIDGE = {torch.float32: 1e-5, torch.float64: 1e-7}
+
+
+class OnPFit(NamedTuple):
+    """Result of :func:`onp`.
+
+    Parameters
+    ----------
+    rotation : torch.Tensor, shape (..., 3, 3)
+        Acts on column vectors: ``X_cam = S @ rotation.mT``.
+    scale : torch.Tensor, shape (...)
+        Image units per unit of the shape.
+    translation : torch.Tensor, shape (..., 2)
+        Where the shape's origin projects to, in image units.
+    """
+
+    rotation: torch.Tensor
+    scale: torch.Tensor
+    translation: torch.Tensor
+
+
+def onp(S, W, *, visible=None, scale=True):
+    r"""Estimate the orthographic or weak-perspective camera of a known shape.
+
+    Both sides are centred on their visible means. Then
+
+    .. math::
+        \tilde R = (S^\top M S)^{-1} S^\top M W, \qquad
+        R_{xy} = \arg\min_{Q^\top Q = I_2} \|\tilde R - Q\|_F, \qquad
+        s = \frac{\langle M W, S R_{xy} \rangle}{\langle M S R_{xy}, S R_{xy} \rangle}.
+
+    :math:`R_{xy}` is 3x2 and acts **on the right** of points as rows, :math:`W = s \, S R_{xy}`, as
+    the literature writes it. **The rotation that is returned acts on column vectors**, as
+    everywhere in this package: it is the transpose, its first two *rows* are :math:`R_{xy}^\top`
+    and its third is their cross product.
+
+    Parameters
+    ----------
+    S : torch.Tensor, shape (..., n_points, 3)
+        Shapes, with any origin.
+    W : torch.Tensor, shape (..., n_points, 2)
+        Observations; hidden rows may be NaN. Leading dimensions broadcast.
+    visible : torch.Tensor, shape (..., n_points), optional
+        Visibility (bool) or non-negative weights; all by default.
+    scale : bool, default True
+        Whether the scale is estimated; else it is 1.
+
+    Returns
+    -------
+    OnPFit
+        Named tuple (rotation, scale, translation), such that
+        ``project_weak_perspective(S @ rotation.mT, scale, translation)`` approximates `W`.
+
+    See Also
+    --------
+    project_weak_perspective : The model.
+    nearest_orthonormal_3x2 : The projection.
+
+    Notes
+    -----
+    Exact for exact observations of four or more visible points that are not in one plane, and
+    differentiable there. Least squares followed by a projection is not the minimum of the
+    reprojection error for noisy ones. Where the visible points lie in a plane or on a line, the
+    components of :math:`\tilde R` that they do not determine are set to zero and values and
+    derivatives remain finite; a depth-sign ambiguity is then inherent.
+
+    References
+    ----------
+    .. [1] C. Wang, "Towards reconstructing non-rigidity from single camera", thesis, The Robotics
+       Institute, Carnegie Mellon University, 2022, eq. 2.9 and 2.11 to 2.13.
+    .. [2] C. Steger, "Algorithms for the orthographic-n-point problem", Journal of Mathematical
+       Imaging and Vision 60(2), 2018.
+    """
+    check_tail("S", S, "n_points", 3)
+    check_tail("W", W, S.shape[-2], 2)
+    check_visible(visible, S.shape[-2])
+    W, S_seen = zero_hidden(W, visible), zero_hidden(S, visible)
+    s_mean, w_mean = visible_mean(S_seen, visible), visible_mean(W, visible)
+    S0 = zero_hidden(S_seen - s_mean, visible)
+    weighted = S0 if visible is None else S0 * visible.to(S.dtype).unsqueeze(-1)
+    R_xy = nearest_orthonormal_3x2(_least_squares(weighted.mT @ S0, weighted.mT @ (W - w_mean)))
+    if scale:
+        projected = S0 @ R_xy
+        factor = ((weighted @ R_xy) * (W - w_mean)).sum((-2, -1))
+        power = ((weighted @ R_xy) * projected).sum((-2, -1))
+        s = factor / power.clamp_min(torch.finfo(S.dtype).tiny)
+    else:
+        s = torch.ones(R_xy.shape[:-2], dtype=R_xy.dtype, device=R_xy.device)
+    translation = (w_mean - s[..., None, None] * (s_mean @ R_xy)).squeeze(-2)
+    return OnPFit(complete_rotation(R_xy).mT, s, translation)
+
+
+def _least_squares(gram, moments):
+    """Solve gram @ R = moments up to a common factor; zero where the gram matrix vanishes."""
+    # Nine numbers a frame: double precision is free here, and cofactors of a flat shape need it.
+    ridge = _RIDGE[gram.dtype]
+    G, B = gram.double(), moments.double()
+    trace = G.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
+    trace = trace.clamp_min(torch.finfo(gram.dtype).tiny)
+    G = G / trace + ridge * torch.eye(3, dtype=G.dtype, device=G.device)
+    C = cofactor(G)
+    inverse = C / determinant(G, C)
+    # Two refinements: B - (G - ridge) R = ridge R for the R of the regularised system.
+    R = first = inverse @ B
+    for _ in range(2):
+        R = first + ridge * (inverse @ R)
+    return R.to(gram.dtype)
