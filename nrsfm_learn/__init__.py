@@ -9,8 +9,9 @@ from importlib import import_module
 from nrsfm_learn._version import __version__
 
 _EXPORTS = {
-    "DeepNRSfM": "nrsfm_learn.deep",
-    "DeepNRSfMPP": "nrsfm_learn.deep",
+    "DeepNRSfM": "nrsfm_learn.deep.DeepNRSfM",
+    "DeepNRSfMPP": "nrsfm_learn.deep.DeepNRSfMPP",
+    "load": "nrsfm_learn._persistence.load_estimator",
 }
 
 _SUBMODULES = frozenset(
@@ -24,6 +25,7 @@ _SUBMODULES = frozenset(
         "model_selection",
         "plotting",
         "preprocessing",
+        "report",
         "testing",
     }
 )
@@ -33,7 +35,8 @@ __all__ = ["__version__", *_EXPORTS, *sorted(_SUBMODULES)]
 
 def __getattr__(name):
     if name in _EXPORTS:
-        value = getattr(import_module(_EXPORTS[name]), name)
+        module, _, attribute = _EXPORTS[name].rpartition(".")
+        value = getattr(import_module(module), attribute)
     elif name in _SUBMODULES:
         value = import_module(f"{__name__}.{name}")
     else:

@@ -99,7 +99,7 @@ def check_intrinsics(K, n_frames):
     return K
 
 
-def check_groups(groups, n_frames):
+def check_groups(groups, n_frames, name="groups"):
     """Check the labels that say which clip each frame belongs to.
 
     Parameters
@@ -108,6 +108,8 @@ def check_groups(groups, n_frames):
         A label a frame: integers or strings.
     n_frames : int
         The number of frames.
+    name : {"groups", "categories"}, default="groups"
+        What messages call them.
 
     Returns
     -------
@@ -119,10 +121,10 @@ def check_groups(groups, n_frames):
     ValueError
         If the shape differs or a label is missing.
     """
-    groups = to_numpy(groups, "groups")
+    groups = to_numpy(groups, name)
     if groups.shape != (n_frames,):
         raise ValueError(
-            f"groups must have shape (n_frames,) = ({n_frames},), one label a frame, got "
+            f"{name} must have shape (n_frames,) = ({n_frames},), one label a frame, got "
             f"{groups.shape}. From lengths of clips: np.repeat(np.arange(n_clips), lengths)."
         )
     # NaN and None are the values that pandas leaves; NaN alone differs from itself.
@@ -131,8 +133,7 @@ def check_groups(groups, n_frames):
         missing = missing | np.array([label is None for label in groups], dtype=bool)
     if missing.any():
         raise ValueError(
-            f"groups has no label at frame {int(np.argmax(missing))}; give every frame the label "
-            f"of its clip."
+            f"{name} has no label at frame {int(np.argmax(missing))}; give every frame its label."
         )
     return groups
 

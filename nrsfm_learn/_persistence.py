@@ -1,0 +1,338 @@
+"""Estimators in one file of JSON and tensors.
+
+The file is a safetensors file: tensors, and a header of strings that holds the JSON. Reading it
+runs no code of the file's: the class comes from the package's own registry, parameters from JSON,
+arrays from raw bytes.
+"""
+
+import copy
+import json
+import os
+import pathlib
+import uuid
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from ._version import __version__
+
+FORMAT = "nrsfm_learn estimator"
+FORMAT_VERSION = 1
+_MODULE = "module_."
+# The one private attribute that is kept: methods that lift no other frames know theirs by it.
+_DIGEST = "_fit_digest"
+
+
+class PersistenceMixin:
+    """Give an estimator ``save``, ``load`` and a pickle that opens on every machine."""
+
+    def save(self, path):
+        """Write the fitted estimator to one file that holds only JSON and tensors.
+
+        Parameters
+        ----------
+        path : path-like
+            File to write; by custom it ends in ``.safetensors``. It is replaced in one step, never
+            half-written.
+
+        Raises
+        ------
+        ValueError
+            If a parameter cannot be written as JSON (a ``RandomState``, say); the message names it.
+
+        See Also
+        --------
+        nrsfm_learn.load : Read it back.
+        """
+        check_is_fitted(self)
+        save_estimator(self, path)
+
+    @classmethod
+    def load(cls, path):
+        """Read an estimator that :meth:`save` wrote. No code of the file is run.
+
+        Parameters
+        ----------
+        path : path-like
+            File to read.
+
+        Returns
+        -------
+        estimator : object
+            Fitted estimator of this class. Parameters that were tuples or arrays are lists now.
+
+        Raises
+        ------
+        ValueError
+            If the file is no estimator file, is damaged, was written by a newer format, or holds
+            another class.
+        """
+        return load_estimator(path, expected=cls)
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if "module_" in state:
+            # A pickle made on a GPU machine must open on one without.
+            state = {**state, "module_": copy.deepcopy(state["module_"]).to("cpu")}
+        return state
+
+
+def save_estimator(estimator, path):
+    """Write a fitted estimator; see :meth:`nrsfm_learn.base.BaseNRSfM.save`.
+
+    Parameters
+    ----------
+    estimator : object
+        What to write.
+    path : path-like
+        File to write.
+    """
+    from safetensors.numpy import save
+
+    params = estimator.get_params(deep=False)
+    arrays, values = {}, {}
+    for name, value in vars(estimator).items():
+        if name == "module_":
+            for key, tensor in value.state_dict().items():
+                arrays[_MODULE + key] = tensor.detach().cpu().contiguous().numpy()
+        elif name in params or not (_is_fitted_attribute(name) or name == _DIGEST):
+            continue
+        elif isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+            arrays[name] = np.ascontiguousarray(value)
+        else:
+            values[name] = value
+    header = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "nrsfm_learn_version": __version__,
+        "class": type(estimator).__name__,
+        "params": _to_json(params, "parameter"),
+        "attributes": _to_json(values, "attribute"),
+    }
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        # Written here, since safetensors' own writer makes files that only their owner may read.
+        temporary.write_bytes(save(arrays, metadata=header))
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def load(path):
+    """Read an estimator of the library that its ``save`` wrote. No code of the file is run.
+
+    Parameters
+    ----------
+    path : path-like
+        File to read.
+
+    Returns
+    -------
+    estimator : object
+        Fitted estimator, of the class that was saved.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is no estimator file, is damaged, was written by a newer format, or holds a
+        class that this version does not have.
+
+    See Also
+    --------
+    nrsfm_learn.base.BaseNRSfM.load : For a class of your own, ``YourClass.load(path)``.
+    """
+    return load_estimator(path)
+
+
+def load_estimator(path, expected=None):
+    """Read an estimator file.
+
+    Parameters
+    ----------
+    path : path-like
+        File that ``save`` wrote.
+    expected : type, optional
+        Class that the file must hold, or a base class of it.
+
+    Returns
+    -------
+    estimator : object
+        Fitted estimator on the CPU; its ``device`` parameter is as it was saved.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file cannot be used; the message says why.
+    """
+    path = pathlib.Path(path)
+    header, arrays = _read(path)
+    _check_version(header, path)
+    cls = _class_named(header.get("class"), path, expected)
+    estimator = _construct(cls, header, path)
+    state = {k.removeprefix(_MODULE): a for k, a in arrays.items() if k.startswith(_MODULE)}
+    plain = {k: a for k, a in arrays.items() if not k.startswith(_MODULE)}
+    for name, value in (*_from_json(header, "attributes", path).items(), *plain.items()):
+        known = _is_fitted_attribute(name) and name != "module_"
+        # A file must not shadow a method or property, nor touch what is not its own.
+        if not (known or name == _DIGEST) or hasattr(cls, name):
+            raise ValueError(f"{path} sets {name!r}, which is no fitted attribute: it is damaged.")
+        setattr(estimator, name, value)
+    _check_shapes(estimator, path)
+    if state:
+        _load_module(estimator, state, path)
+    return estimator
+
+
+def _is_fitted_attribute(name):
+    return name.endswith("_") and not name.startswith("_")
+
+
+def _read(path):
+    """Return the header and the arrays of a file that is of this format."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}.")
+    way_out = "Estimators are read from files that their save method wrote."
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ValueError(
+            f"{path} is no estimator file, or is damaged ({error}). {way_out}"
+        ) from error
+    if header.get("format") != FORMAT:
+        raise ValueError(
+            f"{path} is a safetensors file, but holds no nrsfm_learn estimator. {way_out}"
+        )
+    return header, arrays
+
+
+def _construct(cls, header, path):
+    """Return an unfitted estimator with the parameters of the file."""
+    params = _from_json(header, "params", path)
+    unknown = sorted(set(params) - set(cls._get_param_names()))
+    if unknown:
+        raise ValueError(
+            f"{path} sets parameters that {cls.__name__} does not have: {unknown}. It was written "
+            f"by nrsfm_learn {header.get('nrsfm_learn_version')}: read it with that version."
+        )
+    estimator = cls(**params)
+    try:
+        estimator._validate_params()
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    return estimator
+
+
+def _load_module(estimator, state, path):
+    import torch
+
+    try:
+        module = estimator._build_module()
+        module.load_state_dict({key: torch.from_numpy(a.copy()) for key, a in state.items()})
+    except (RuntimeError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: the tensors of the network do not fit {type(estimator).__name__} with the "
+            f"parameters of the file: {error}"
+        ) from error
+    estimator.module_ = module
+
+
+def _check_shapes(estimator, path):
+    """Refuse arrays that contradict each other before they surprise somebody in transform."""
+    P = getattr(estimator, "n_points_in_", None)
+    X = getattr(estimator, "reconstruction_", None)
+    n_frames = len(X) if isinstance(X, np.ndarray) and X.ndim else None
+    expected = {
+        "reconstruction_": (n_frames, P, 3),
+        "shapes_": (n_frames, P, 3),
+        "rotations_": (n_frames, 3, 3),
+        "translations_": (n_frames, 3),
+        "scales_": (n_frames,),
+    }
+    if type(P) is not int:
+        raise ValueError(f"{path} is damaged: n_points_in_ is {P!r}, not an integer.")
+    for name, shape in expected.items():
+        array = getattr(estimator, name, None)
+        if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype.kind != "f":
+            found = (
+                f"shape {array.shape} and dtype {array.dtype}"
+                if isinstance(array, np.ndarray)
+                else f"type {type(array).__name__}"
+            )
+            raise ValueError(
+                f"{path} is damaged: {name} has {found}, but n_points_in_ = {P} and the length of "
+                f"reconstruction_ ask for floats of shape {shape}."
+            )
+
+
+def _check_version(header, path):
+    try:
+        version = int(header.get("format_version", ""))
+    except ValueError:
+        version = None
+    if version is None or not 1 <= version <= FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has format version {header.get('format_version')!r}, written by nrsfm_learn "
+            f"{header.get('nrsfm_learn_version')}; this version reads 1 to {FORMAT_VERSION}. "
+            f"Update nrsfm_learn."
+        )
+
+
+def _class_named(name, path, expected):
+    from .testing import all_estimators
+
+    classes = dict(all_estimators())
+    if expected is not None:
+        # A class of the user's own is no member of the registry, but the user named it.
+        classes[expected.__name__] = expected
+    if name not in classes:
+        raise ValueError(
+            f"{path} holds a {name!r}, which this version of nrsfm_learn does not have; it has "
+            f"{sorted(classes)}. Read a class of your own with YourClass.load(path)."
+        )
+    if expected is not None and not issubclass(classes[name], expected):
+        raise ValueError(f"{path} holds a {name}, not a {expected.__name__}: use {name}.load.")
+    return classes[name]
+
+
+def _to_json(values, kind):
+    text = {}
+    for name, value in values.items():
+        try:
+            text[name] = json.loads(json.dumps(value, default=_plain))
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"The {kind} {name}={value!r} cannot be saved: only numbers, strings, None and "
+                f"lists of them can. Set it to such a value before saving (random_state to an int, "
+                f"say)."
+            ) from error
+    return json.dumps(text)
+
+
+def _plain(value):
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if type(value).__module__ == "torch" and type(value).__name__ == "device":
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _from_json(header, key, path):
+    try:
+        values = json.loads(header[key])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: its {key} cannot be read ({error}).") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is damaged: its {key} are no mapping.")
+    return values
