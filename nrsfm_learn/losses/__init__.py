@@ -1,0 +1,7 @@
+"""Objectives that several methods share: pure functions of tensors."""
+
+from ._cycle import cycle_loss
+from ._norms import frame_norm, frame_norm_loss
+from ._skeleton import bone_lengths, bone_symmetry_loss
+
+__all__ = ["bone_lengths", "bone_symmetry_loss", "cycle_loss", "frame_norm", "frame_norm_loss"]
