@@ -19,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 CHECKPOINT_FORMAT = 1
 MAX_BAD_STEPS = 50
+MAX_BAD_FRACTION = 0.05
 
 
 class TrainingError(RuntimeError):
@@ -149,7 +150,8 @@ def train(
     Raises
     ------
     TrainingError
-        After ``MAX_BAD_STEPS`` consecutive steps whose gradient is not finite.
+        After ``MAX_BAD_STEPS`` consecutive steps whose gradient is not finite, or if no step had a
+        finite one.
     CheckpointError
         If the checkpoint found is unreadable or belongs to another fit.
     """
@@ -192,7 +194,7 @@ def train(
                 bad_in_a_row = 0
             else:
                 bad_in_a_row += 1
-                if bad_in_a_row >= MAX_BAD_STEPS:
+                if bad_in_a_row >= min(MAX_BAD_STEPS, options.max_iter):
                     raise TrainingError(
                         f"The gradient was not finite at {bad_in_a_row} iterations in a row (the "
                         f"last is number {iteration}, loss {loss.item():.3g}): lower learning_rate "
@@ -223,7 +225,16 @@ def train(
     if checkpoint is not None and n_done > start and stop_reason != "interrupted":
         checkpoint.save(n_done, losses)
     loss_curve = losses[:n_done].cpu()
-    return TrainingResult(loss_curve, n_done, stop_reason, int(loss_curve.isnan().sum()))
+    n_bad = int(loss_curve.isnan().sum())
+    if n_bad > MAX_BAD_FRACTION * n_done:
+        warnings.warn(
+            f"{n_bad} of {n_done} iterations were skipped because their gradient was not finite: "
+            f"the result may be poor. Lower learning_rate (now {options.learning_rate:g}) or look "
+            f"for frames in W that are orders of magnitude larger than the rest.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    return TrainingResult(loss_curve, n_done, stop_reason, n_bad)
 
 
 class _Plateau:

@@ -1,0 +1,57 @@
+"""Every estimator keeps the contract of the library and, flattened, that of scikit-learn."""
+
+import pytest
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from nrsfm_learn import DeepNRSfMPP
+from nrsfm_learn.testing import all_estimators, flatten_estimator, nrsfm_estimator_checks
+
+ESTIMATORS = [
+    *(cls() for _, cls in all_estimators()),
+    DeepNRSfMPP(camera="weak_perspective", scale_correction=1),
+    DeepNRSfMPP(camera="perspective", scale_correction=1),
+    DeepNRSfMPP(activation="relu"),
+    DeepNRSfMPP(code_readout="linear", cycle_weight=0.0),
+]
+FLAT = [
+    *(flatten_estimator(cls)(max_iter=5) for _, cls in all_estimators()),
+    flatten_estimator(DeepNRSfMPP)(camera="weak_perspective", max_iter=5),
+]
+EXPECTED_FAILURES = {
+    "check_dtype_object": "arrays of objects are refused: they are what None for a missing "
+    "keypoint makes, and the message says to use NaN",
+    "check_methods_subset_invariance": "the network computes in single precision, so that frames "
+    "lifted in other batches differ by 1e-7, which the check does not allow; "
+    "check_frames_do_not_mix is the same check with 1e-4",
+}
+
+
+CONTRACT = [
+    pytest.param(check, id=f"{estimator!r}-{name}")
+    for estimator in ESTIMATORS
+    for name, check in nrsfm_estimator_checks(estimator)
+]
+SCIKIT_LEARN = [
+    case
+    for estimator in FLAT
+    for case in estimator_checks_generator(
+        estimator, expected_failed_checks=EXPECTED_FAILURES, mark="xfail"
+    )
+]
+
+
+def name_of(case):
+    if not hasattr(case, "func"):
+        return repr(case)
+    return "-".join([case.func.__name__, *map(str, case.keywords)])
+
+
+@pytest.mark.parametrize("check", CONTRACT)
+def test_contract(check):
+    check()
+
+
+@pytest.mark.parametrize(("estimator", "check"), SCIKIT_LEARN, ids=name_of)
+@pytest.mark.filterwarnings("ignore::nrsfm_learn.base.TooPoorWarning")
+def test_scikit_learn(estimator, check):
+    check(estimator)
