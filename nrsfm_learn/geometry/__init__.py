@@ -28,6 +28,7 @@ from .procrustes import (
 )
 from .rotations import (
     axis_angle_to_matrix,
+    cayley_to_matrix,
     matrix_to_axis_angle,
     matrix_to_quaternion,
     matrix_to_rotation_6d,
@@ -43,6 +44,7 @@ __all__ = [
     "ProcrustesFit",
     "axis_angle_to_matrix",
     "block_code",
+    "cayley_to_matrix",
     "center_dictionary",
     "complete_rotation",
     "dct_basis",

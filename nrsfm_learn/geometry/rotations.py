@@ -66,6 +66,44 @@ def _axis_angle_to_quaternion(vector):
     return torch.cat((cosine, _sinc(quarter) / 2 * vector), -1)
 
 
+def cayley_to_matrix(omega):
+    r"""Rotation matrix of each Cayley vector.
+
+    .. math::
+        R = (I - \tfrac12 [\omega]_\times)^{-1} (I + \tfrac12 [\omega]_\times)
+          = I + \frac{[\omega]_\times + \tfrac12 [\omega]_\times^2}{1 + \tfrac14 |\omega|^2}.
+
+    To first order it is the axis-angle vector; it needs no trigonometry and is smooth everywhere,
+    which makes it the update of iterative solvers.
+
+    Parameters
+    ----------
+    omega : torch.Tensor, shape (..., 3)
+        Any vectors; the angle is :math:`2 \arctan(|\omega| / 2)`.
+
+    Returns
+    -------
+    torch.Tensor, shape (..., 3, 3)
+        Determinant +1; acts on column vectors.
+
+    See Also
+    --------
+    axis_angle_to_matrix : The exponential map.
+
+    References
+    ----------
+    .. [1] A. Cayley, "Sur quelques proprietes des determinants gauches", Journal fuer die reine
+       und angewandte Mathematik 32, 1846.
+    """
+    check_tail("omega", omega, 3)
+    a, b, c = omega.unbind(-1)
+    zero = torch.zeros_like(a)
+    cross = torch.stack((zero, -c, b, c, zero, -a, -b, a, zero), -1).unflatten(-1, (3, 3))
+    eye = torch.eye(3, dtype=omega.dtype, device=omega.device)
+    scale = 1 + omega.square().sum(-1)[..., None, None] / 4
+    return eye + (cross + cross @ cross / 2) / scale
+
+
 def matrix_to_axis_angle(R):
     r"""Axis-angle vectors of rotation matrices.
 
