@@ -38,17 +38,24 @@ class LiftingMixin:
         observations, index = take_liftable(
             observations, name=name, min_frames=self._min_frames, min_visible=min_visible
         )
-        self.n_points_in_ = n_points
-        self.per_frame_intrinsics_ = K is not None and K.ndim == 3
-        self.intrinsics_ = None if self.per_frame_intrinsics_ else K
-        self._fit_digest = fit_digest
-        reconstruction = self._fit(observations)
-        if reconstruction is None:
-            reconstruction = lift_in_chunks(
-                self._lift, observations, index, n_frames, self._chunk_frames
-            )
-        else:
-            reconstruction = reconstruction.spread(index, n_frames)
+        before = dict(vars(self))
+        try:
+            self.n_points_in_ = n_points
+            self.per_frame_intrinsics_ = K is not None and K.ndim == 3
+            self.intrinsics_ = None if self.per_frame_intrinsics_ else K
+            self._fit_digest = fit_digest
+            reconstruction = self._fit(observations)
+            if reconstruction is None:
+                reconstruction = lift_in_chunks(
+                    self._lift, observations, index, n_frames, self._chunk_frames
+                )
+            else:
+                reconstruction = reconstruction.spread(index, n_frames)
+        except Exception:
+            # A fit that is refused half-way leaves the estimator as the last one left it.
+            vars(self).clear()
+            vars(self).update(before)
+            raise
         for field, attribute in _ATTRIBUTES.items():
             if getattr(reconstruction, field) is not None:
                 setattr(self, attribute, getattr(reconstruction, field))

@@ -3,7 +3,7 @@
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from nrsfm_learn import DeepNRSfMPP
+from nrsfm_learn import DeepNRSfM, DeepNRSfMPP
 from nrsfm_learn.testing import all_estimators, flatten_estimator, nrsfm_estimator_checks
 
 ESTIMATORS = [
@@ -12,6 +12,8 @@ ESTIMATORS = [
     DeepNRSfMPP(camera="perspective", scale_correction=1),
     DeepNRSfMPP(activation="relu"),
     DeepNRSfMPP(code_readout="linear", cycle_weight=0.0),
+    DeepNRSfMPP(n_unrolled=3, n_solver_steps=1),
+    DeepNRSfM(camera="perspective"),
 ]
 FLAT = [
     *(flatten_estimator(cls)(max_iter=5) for _, cls in all_estimators()),

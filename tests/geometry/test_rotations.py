@@ -9,6 +9,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from nrsfm_learn.geometry import (
     axis_angle_to_matrix,
+    cayley_to_matrix,
     matrix_to_axis_angle,
     matrix_to_quaternion,
     matrix_to_rotation_6d,
@@ -71,6 +72,45 @@ def test_float32_derivative_at_small_angles_keeps_its_digits():
     exact = v.detach().double().requires_grad_()
     (axis_angle_to_matrix(exact) * weights.double()).sum().backward()
     assert (v.grad - exact.grad).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("angle", [*ANGLES, -2.0])
+def test_cayley_to_matrix_equals_scipy(angle, device, dtype):
+    axis = vectors(1.0)
+    R = cayley_to_matrix((2 * np.tan(angle / 2) * axis).to(device, dtype)).cpu()
+    expected = Rotation.from_rotvec(angle * axis.numpy()).as_matrix()
+    np.testing.assert_allclose(R, expected, atol=1e-14 if dtype == torch.float64 else 5e-6)
+
+
+@given(st.integers(0, 2**31), st.floats(-6, 6))
+@settings(deadline=None, max_examples=40)
+def test_cayley_to_matrix_is_the_quotient(seed, exponent):
+    omega = vectors(10.0**exponent, seed=seed)
+    R = cayley_to_matrix(omega)
+    # Row i of the matrix of the cross product is the i-th unit vector times the vector.
+    half = np.cross(np.eye(3), omega.numpy()[:, None]) / 2
+    np.testing.assert_allclose(half[0] @ [1, 2, 3], np.cross(omega[0], [1, 2, 3]) / 2)
+    np.testing.assert_allclose((np.eye(3) - half) @ R.numpy(), np.eye(3) + half, rtol=1e-9)
+    np.testing.assert_allclose(R @ R.mT, np.broadcast_to(np.eye(3), (6, 3, 3)), atol=1e-9)
+    np.testing.assert_allclose(torch.linalg.det(R), 1, atol=1e-9)
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-9, 1e-3, 0.1, 1.0, 10.0])
+def test_cayley_derivatives(angle):
+    omega = vectors(angle, n=3).requires_grad_()
+    assert gradcheck(cayley_to_matrix, omega)
+    assert gradgradcheck(cayley_to_matrix, omega)
+
+
+@pytest.mark.parametrize("angle", [1e-12, 1e-4, 1e-3])
+def test_small_cayley_vector_is_the_axis_angle_vector(angle):
+    omega = vectors(angle)
+    difference = cayley_to_matrix(omega) - axis_angle_to_matrix(omega)
+    # 2 atan(t / 2) = t - t^3 / 12 + ...
+    assert difference.abs().max() <= angle**3 / 10 + 1e-16
+    slope = torch.func.jacrev(cayley_to_matrix)(torch.zeros(3, dtype=torch.float64))
+    generators = np.cross(np.eye(3), np.eye(3)[:, None])  # d R / d omega_k is [e_k]x
+    np.testing.assert_allclose(slope.permute(2, 0, 1), generators, atol=1e-15)
 
 
 def test_quaternions_equal_scipy(device, dtype):
@@ -188,6 +228,7 @@ def test_rotation_angle_derivative_and_corner():
     ("function", "shape"),
     [
         (axis_angle_to_matrix, (2,)),
+        (cayley_to_matrix, (4,)),
         (matrix_to_axis_angle, (3, 2)),
         (quaternion_to_matrix, (3,)),
         (matrix_to_quaternion, (4, 4)),
@@ -204,8 +245,10 @@ def test_leading_dimensions():
     v = torch.randn(2, 1, 4, 3, generator=torch.Generator().manual_seed(0))
     R = axis_angle_to_matrix(v)
     assert R.shape == (2, 1, 4, 3, 3)
+    assert cayley_to_matrix(v).shape == (2, 1, 4, 3, 3)
     assert matrix_to_quaternion(R).shape == (2, 1, 4, 4)
     assert matrix_to_axis_angle(R).shape == (2, 1, 4, 3)
     assert matrix_to_rotation_6d(R).shape == (2, 1, 4, 6)
     assert rotation_angle(R, R[0, 0, 0]).shape == (2, 1, 4)
     assert axis_angle_to_matrix(v[:0]).shape == (0, 1, 4, 3, 3)
+    assert cayley_to_matrix(v[:0]).shape == (0, 1, 4, 3, 3)

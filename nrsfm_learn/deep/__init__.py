@@ -1,0 +1,5 @@
+"""Methods that train a network."""
+
+from ._deep_nrsfm import DeepNRSfM, DeepNRSfMPP
+
+__all__ = ["DeepNRSfM", "DeepNRSfMPP"]

@@ -1,0 +1,320 @@
+"""From observations to frames on the device."""
+
+import numpy as np
+import pytest
+import torch
+
+from nrsfm_learn.base import Observations
+from nrsfm_learn.deep._frames import Frames, image_gain, normalize_frames, on_unit_plane
+from nrsfm_learn.geometry import random_rotations
+
+K = np.array([[900.0, 0, 320], [0, 800, 240], [0, 0, 1]])
+
+
+def make_observations(n_frames=6, n_points=10, missing=0.3, seed=0, **side):
+    rng = np.random.default_rng(seed)
+    sizes = rng.uniform(5, 80, size=(n_frames, 1, 1))
+    W = rng.normal(size=(n_frames, n_points, 2)) * sizes + rng.normal(size=(n_frames, 1, 2)) * 200
+    visible = rng.uniform(size=W.shape[:2]) >= missing
+    visible[:, :4] = True
+    return Observations(np.where(visible[..., None], W, np.nan), visible, **side)
+
+
+def spread(points):
+    return np.sqrt(np.mean(np.sum((points - points.mean(0)) ** 2, axis=1)))
+
+
+def seen(observations, f):
+    return observations.W[f][observations.visible[f]]
+
+
+def test_orthographic_gain_is_one_for_the_data_set():
+    observations = make_observations()
+    gain, constant = image_gain(observations, "orthographic", "box_max")
+    expected = np.mean([spread(seen(observations, f)) for f in range(6)])
+    assert constant == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(gain, 1 / expected, rtol=1e-12)
+    # The scale of the fit is that of other frames, however large they are.
+    other, again = image_gain(make_observations(4, seed=1), "orthographic", "box_max", constant)
+    assert again == constant
+    np.testing.assert_allclose(other, np.full(4, 1 / expected), rtol=1e-12)
+
+
+def edge(points, method):
+    if method == "spread":
+        return spread(points)
+    edges = np.ptp(points, axis=0)
+    return edges.max() if method == "box_max" else edges.min()
+
+
+@pytest.mark.parametrize("camera", ["weak_perspective", "perspective"])
+@pytest.mark.parametrize("method", ["box_max", "box_min", "spread"])
+def test_gain_of_each_frame_is_over_the_edge_of_its_box(camera, method):
+    observations = make_observations()
+    gain, constant = image_gain(observations, camera, method)
+    edges = np.array([edge(seen(observations, f), method) for f in range(6)])
+    np.testing.assert_allclose(gain * edges, constant, rtol=1e-12)
+    spreads = [gain[f] * spread(seen(observations, f)) for f in range(6)]
+    assert np.mean(spreads) == pytest.approx(1, rel=1e-12)
+    # A frame twice as large has half the gain; moving it changes nothing.
+    bigger = observations._replace(W=observations.W * 2 + 50)
+    again, _ = image_gain(bigger, camera, method, constant)
+    np.testing.assert_allclose(again, gain / 2, rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["box_max", "box_min"])
+def test_boxes_replace_the_box_of_what_is_visible(method):
+    low = np.random.default_rng(2).uniform(-300, 0, size=(6, 2))
+    size = np.random.default_rng(3).uniform(100, 400, size=(6, 2))
+    observations = make_observations(boxes=np.hstack([low, low + size]))
+    gain, constant = image_gain(observations, "perspective", method)
+    expected = size.max(1) if method == "box_max" else size.min(1)
+    np.testing.assert_allclose(gain, constant / expected, rtol=1e-12)
+    without, _ = image_gain(observations._replace(boxes=None), "perspective", method)
+    assert np.abs(without / gain - 1).max() > 0.05
+    # The spread has no use for boxes.
+    image_gain(observations, "perspective", "spread")
+
+
+def test_points_in_a_row_have_a_finite_gain():
+    observations = make_observations()
+    W = observations.W.copy()
+    W[2, :, 1] = np.where(observations.visible[2], 7.0, np.nan)
+    gain, constant = image_gain(observations._replace(W=W), "perspective", "box_min")
+    assert np.isfinite(gain).all()
+    assert gain[2] == pytest.approx(constant / (0.1 * spread(W[2][observations.visible[2]])))
+
+
+def test_unit_plane():
+    observations = make_observations(intrinsics=K)
+    boxes = np.array([[320, 240, 320 + 900, 240 + 1600]] * 6, dtype=float)
+    unit = on_unit_plane(observations._replace(boxes=boxes))
+    expected = (observations.W - [320, 240]) / [900, 800]
+    np.testing.assert_allclose(unit.W, expected, rtol=1e-12)
+    np.testing.assert_allclose(unit.boxes, [[0, 0, 1, 2]] * 6, atol=1e-12)
+    assert on_unit_plane(observations).boxes is None
+
+
+def test_unit_plane_with_a_camera_for_each_frame():
+    cameras = np.stack([K * [[f + 1], [1], [1]] for f in range(6)])
+    boxes = np.array([[0, 0, 640, 480]] * 6, dtype=float)
+    observations = make_observations(intrinsics=cameras, boxes=boxes)
+    unit = on_unit_plane(observations)
+    for f in range(6):
+        back = unit.W[f] @ cameras[f, :2, :2].T + cameras[f, :2, 2]
+        np.testing.assert_allclose(back, observations.W[f], rtol=1e-10)
+        corners = unit.boxes[f].reshape(2, 2) @ cameras[f, :2, :2].T + cameras[f, :2, 2]
+        np.testing.assert_allclose(corners.ravel(), [0, 0, 640, 480], atol=1e-9)
+
+
+def test_without_intrinsics_the_observations_are_on_the_plane():
+    observations = on_unit_plane(make_observations(intrinsics=K))._replace(intrinsics=None)
+    assert on_unit_plane(observations) is observations
+
+
+def at_distance(distance, n_far):
+    """Ten frames of ten points, of which so many are that far from the axis, the rest near it."""
+    angles = np.random.default_rng(0).uniform(0, 2 * np.pi, size=100)
+    radii = np.where(np.arange(100) < n_far, distance, 0.1)
+    W = (radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1)).reshape(10, 10, 2)
+    return Observations(W, np.ones((10, 10), dtype=bool))
+
+
+def test_pixels_without_intrinsics_are_refused():
+    with pytest.raises(ValueError, match=r"looks like pixels.*intrinsics=K.*focal length"):
+        on_unit_plane(make_observations())
+    with pytest.raises(ValueError, match=r"is 3\.01 from the optical axis \(71\.6 degrees\)"):
+        on_unit_plane(at_distance(3.01, 60))
+    for observations in (at_distance(2.99, 100), at_distance(1e6, 40)):
+        assert on_unit_plane(observations) is observations
+    assert on_unit_plane(at_distance(500, 100)._replace(intrinsics=K)).W.max() < 2
+
+
+def test_hidden_keypoints_are_no_pixels():
+    near = at_distance(1.0, 100)
+    visible = near.visible.copy()
+    visible[:, :6] = False
+    for hidden in (np.nan, 1e9):
+        observations = Observations(np.where(visible[..., None], near.W, hidden), visible)
+        assert on_unit_plane(observations) is observations
+
+
+@pytest.mark.parametrize("camera", ["orthographic", "weak_perspective"])
+def test_frames_of_flat_cameras_are_centred(camera):
+    observations = make_observations()
+    gain = np.linspace(0.1, 1, 6)
+    frames, centers = normalize_frames(observations, camera, gain, "cpu")
+    for f in range(6):
+        mean = seen(observations, f).mean(0)
+        np.testing.assert_allclose(centers[f], mean, rtol=1e-12)
+        expected = np.where(observations.visible[f, :, None], observations.W[f] - mean, 0)
+        np.testing.assert_allclose(frames.points[f], expected, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(frames.normalized()[f], expected * gain[f], rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(frames.visible, observations.visible)
+    np.testing.assert_allclose(frames.gain, gain, rtol=1e-6)
+    assert frames.weights is None
+    assert frames.n_frames == 6
+    assert {t.dtype for t in frames[:3]} == {torch.float32}
+
+
+def test_frames_of_perspective_keep_the_lines_of_sight():
+    weights = np.random.default_rng(4).uniform(size=(6, 10))
+    observations = on_unit_plane(make_observations(intrinsics=K, weights=weights))
+    frames, centers = normalize_frames(observations, "perspective", np.full(6, 3.0), "cpu")
+    assert not centers.any()
+    np.testing.assert_allclose(frames.points, np.nan_to_num(observations.W), rtol=1e-6)
+    np.testing.assert_allclose(frames.weights, weights, rtol=1e-6)
+    for f in range(6):
+        expected = (observations.W[f] - seen(observations, f).mean(0)) * 3
+        np.testing.assert_allclose(
+            frames.normalized()[f], np.nan_to_num(expected), rtol=1e-3, atol=1e-5
+        )
+
+
+def test_some_frames():
+    weights = np.random.default_rng(4).uniform(size=(6, 10))
+    observations = make_observations(weights=weights)
+    for perspective in ("perspective", "orthographic"):
+        frames, _ = normalize_frames(observations, perspective, np.arange(6.0), "cpu")
+        assert frames.n_frames == 6
+        for index, kept in (
+            (torch.tensor([3, 3, 0]), [3, 3, 0]),
+            (slice(1, 3), [1, 2]),
+            (slice(None), range(6)),
+        ):
+            some = frames.take(index)
+            assert isinstance(some, Frames)
+            assert some.n_frames == len(kept)
+            assert some.perspective == frames.perspective == (perspective == "perspective")
+            for name in ("points", "visible", "gain", "weights"):
+                expected = getattr(frames, name)[list(kept)]
+                torch.testing.assert_close(getattr(some, name), expected, atol=0, rtol=0)
+    assert frames._replace(weights=None).take(slice(2)).weights is None
+
+
+def test_another_mask_centres_anew():
+    frames, _ = normalize_frames(make_observations(), "orthographic", np.ones(6), "cpu")
+    shown = frames.visible.clone()
+    shown[:, 0] = 0
+    hidden = frames._replace(visible=shown).normalized()
+    assert hidden[:, 0].abs().max() == 0
+    sums = hidden.sum(1)
+    torch.testing.assert_close(sums, torch.zeros_like(sums), atol=1e-3, rtol=0)
+
+
+@pytest.fixture(params=[False, True], ids=["parallel", "perspective"])
+def projected(request):
+    """Frames of known rotated shapes, in float64."""
+    rng = np.random.default_rng(1)
+    n_frames, n_points = 6, 10
+    shapes = rng.normal(size=(n_frames, n_points, 3))
+    shapes -= shapes.mean(1, keepdims=True)
+    R = random_rotations(n_frames, generator=torch.Generator(), dtype=torch.float64)
+    rotated = torch.from_numpy(shapes) @ R.mT
+    visible = torch.from_numpy((rng.uniform(size=(n_frames, n_points)) < 0.7).astype(float))
+    visible[:, :3] = 1
+    t = torch.from_numpy(rng.normal(size=(n_frames, 1, 3)))
+    if request.param:
+        t[..., 2] = torch.linspace(5, 9, n_frames)[:, None]
+        placed = rotated + t
+        W, gain = placed[..., :2] / placed[..., 2:], t[:, 0, 2]
+    else:
+        scale = torch.linspace(0.5, 2, n_frames, dtype=torch.float64)
+        W, gain = ((rotated + t) * scale[:, None, None])[..., :2], 1 / scale
+    return Frames(W * visible[..., None], visible, gain, None, request.param), rotated
+
+
+def test_residual_of_the_right_shapes_is_zero(projected):
+    frames, rotated = projected
+    assert frames.residual(rotated).abs().max() < 1e-12
+    # So it is of shapes with another origin.
+    if not frames.perspective:
+        assert frames.residual(rotated + 3).abs().max() < 1e-12
+
+
+def test_residual_of_wrong_shapes_sums_to_zero_over_the_visible(projected):
+    frames, rotated = projected
+    residual = frames.residual(rotated * 1.3 + rotated.flip(1))
+    assert residual.abs().max() > 0.1
+    assert residual[frames.visible == 0].abs().max() == 0
+    assert residual.sum(1).abs().max() < 1e-12
+
+
+def test_residual_is_linear_in_the_shapes(projected):
+    frames, rotated = projected
+    other = rotated.flip(1)
+    nothing = frames.normalized()
+    torch.testing.assert_close(frames.residual(0 * rotated), nothing)
+    both = frames.residual(2 * rotated + 3 * other)
+    expected = 2 * frames.residual(rotated) + 3 * frames.residual(other) - 4 * nothing
+    torch.testing.assert_close(both, expected)
+
+
+def linear_form(frames, X, f):
+    """Right-hand side of the bilinear form of one frame, linear in the rotated shape."""
+    m = frames.visible[f].numpy()[:, None]
+    r = X[:, :2]
+    if frames.perspective:
+        r = r - frames.points[f].numpy() * X[:, 2:]
+    return m * (r - (m * r).sum(0) / m.sum())
+
+
+def test_form_is_the_right_hand_side(projected):
+    frames, rotated = projected
+    X = rotated * 1.3 + rotated.flip(1)
+    found = frames.form(X)
+    torch.testing.assert_close(found, frames.normalized() - frames.residual(X))
+    for f in range(6):
+        np.testing.assert_allclose(found[f], linear_form(frames, X[f].numpy(), f), atol=1e-12)
+    assert found[frames.visible == 0].abs().max() == 0
+    assert found.sum(1).abs().max() < 1e-12
+
+
+def test_form_of_directions_is_that_of_each(projected):
+    frames, rotated = projected
+    directions = torch.stack([rotated, rotated.flip(1), rotated.roll(1, -1), 0 * rotated], 1)
+    found = frames.form(directions)
+    assert found.shape == (6, 4, 10, 2)
+    for d in range(4):
+        torch.testing.assert_close(found[:, d], frames.form(directions[:, d]))
+    assert frames.form(directions[:, :0]).shape == (6, 0, 10, 2)
+
+
+def test_form_is_linear(projected):
+    frames, rotated = projected
+    other = rotated.flip(1)
+    for lead in ((), (slice(None), None)):
+        X, Y = rotated[lead], other[lead]
+        expected = 2 * frames.form(X) - 3 * frames.form(Y)
+        torch.testing.assert_close(frames.form(2 * X - 3 * Y), expected)
+    assert expected.abs().max() > 0.1
+
+
+def test_columns(projected):
+    frames, rotated = projected
+    residual = frames.residual(rotated.flip(1))
+    columns = frames.columns(residual)
+    assert columns.shape == (3 if frames.perspective else 2, 6, 10)
+    for f in range(6):
+        gain = 10 / frames.visible[f].sum()
+        torch.testing.assert_close(columns[:2, f], gain * residual[f].T)
+        if frames.perspective:
+            sight = -(frames.points[f] * residual[f]).sum(-1)
+            torch.testing.assert_close(columns[2, f], gain * sight)
+
+
+def test_blocks_do_not_shrink_with_what_is_hidden():
+    # Doubling every point and hiding one copy leaves the mean product as it was.
+    points = torch.from_numpy(np.random.default_rng(2).normal(size=(4, 9, 2)))
+    seen, gain = torch.ones(4, 9, dtype=torch.float64), torch.ones(4, dtype=torch.float64)
+    D = torch.from_numpy(np.random.default_rng(3).normal(size=(9, 7)))
+    once = Frames(points, seen, gain)
+    twice = Frames(torch.cat([points, 0 * points], 1), torch.cat([seen, 0 * seen], 1), gain)
+    expected = once.columns(once.normalized()) @ D
+    product = twice.columns(twice.normalized()) @ torch.cat([D, D])
+    torch.testing.assert_close(product / 2, expected)
+
+
+def test_frame_that_shows_nothing_has_finite_columns():
+    frames = Frames(torch.zeros(1, 9, 2), torch.zeros(1, 9), torch.ones(1))
+    assert frames.columns(frames.normalized()).abs().max() == 0
