@@ -3,12 +3,10 @@
 import torch
 
 from ..losses import bone_symmetry_loss, cycle_loss, frame_norm_loss
+from ._frames import NEAREST
 
 # Fewest keypoints that input hiding leaves to the encoder.
 _MIN_SHOWN = 3
-# Nearest that a point of a turned shape may come to the camera, as a fraction of the centre's
-# depth: views from inside the object teach nothing.
-_NEAREST = 0.2
 # Weight of the reprojection error of the lifts before the last.
 _EARLIER_WEIGHT = 0.5
 # Frames that the two mirror hypotheses are compared on.
@@ -34,6 +32,8 @@ class BlockSparseObjective:
         Weights of the regularisers.
     symmetric_bones : array-like of int of shape (n_pairs, 2, 2), optional
         Mirrored bones.
+    n_completions : int
+        Times that hidden keypoints are filled in and frames lifted again.
     n_solver_steps, solver_start : int
         Gauss-Newton steps after the network, and the iteration from which on they are taken: a
         decoder that knows nothing yet is no ground to solve on.
@@ -55,6 +55,7 @@ class BlockSparseObjective:
         code_l1=0.0,
         symmetry_weight=0.0,
         symmetric_bones=None,
+        n_completions=0,
         n_solver_steps=0,
         solver_start=0,
         mirror_checks=(),
@@ -67,6 +68,7 @@ class BlockSparseObjective:
         self.hide_fraction = hide_fraction
         self.code_l1 = code_l1
         self.symmetry_weight = symmetry_weight
+        self.n_completions = n_completions
         self.n_solver_steps = n_solver_steps
         self.solver_start = solver_start
         self.mirror_checks = frozenset(mirror_checks) if frames.perspective else frozenset()
@@ -83,7 +85,8 @@ class BlockSparseObjective:
         dictionary = self.module.centered_dictionary()
         shown = frames._replace(visible=self._shown(frames.visible))
         n_solver_steps = self.n_solver_steps if iteration >= self.solver_start else 0
-        lifts = self.module(shown, dictionary, n_solver_steps)
+        steps = {"n_completions": self.n_completions, "n_solver_steps": n_solver_steps}
+        lifts = self.module(shown, dictionary, **steps)
         loss = self._reprojection(frames, lifts[-1])
         for earlier in lifts[:-1]:
             loss = loss + _EARLIER_WEIGHT * self._reprojection(frames, earlier)
@@ -97,7 +100,7 @@ class BlockSparseObjective:
 
             def lift_views(X):
                 views = self._views(X, frames)
-                return self.module(views, dictionary, n_solver_steps)[-1].shapes
+                return self.module(views, dictionary, **steps)[-1].shapes
 
             cycle = cycle_loss(last.shapes, lift_views, self.generator)
             loss = loss + self.cycle_weight * cycle
@@ -127,7 +130,9 @@ class BlockSparseObjective:
             visible = self._shown(visible[order])
         if frames.perspective:
             depth = frames.gain[:, None, None]
-            z = torch.maximum(X[..., 2:] + depth, _NEAREST * depth)
+            z = torch.maximum(
+                X[..., 2:] + depth, NEAREST * depth
+            )  # Views from inside the object teach nothing.
             points, gain = X[..., :2] / z, frames.gain
         else:
             points, gain = X[..., :2], torch.ones_like(frames.gain)

@@ -10,12 +10,17 @@ from ..geometry import (
     normalize_observations,
     normalized_reprojection_orthographic,
     normalized_reprojection_perspective,
+    perspective_translation,
 )
 from ..preprocessing import center_on_visible, keypoint_scale, pixels_to_unit_plane
 
 # Median distance from the optical axis on the unit focal plane beyond which keypoints are taken for
 # pixels: an angle of 70 degrees.
 _FARTHEST = 3
+
+
+# Nearest that a point may come to the camera, as a fraction of the depth of the object's centre.
+NEAREST = 0.2
 
 
 class Frames(NamedTuple):
@@ -87,6 +92,34 @@ class Frames(NamedTuple):
         :meth:`form`.
         """
         return self.normalized() - self.form(rotated)
+
+    def completed(self, lift):
+        """Return the frames with hidden keypoints filled in where a lift predicts them.
+
+        Parameters
+        ----------
+        lift : Lift
+            Shapes and cameras of these frames. No gradient flows to them.
+
+        Returns
+        -------
+        Frames
+            Everything visible.
+        """
+        rotated = lift.rotated.detach()
+        if self.perspective:
+            observed = self.points
+            translation = perspective_translation(rotated, self.points, self.visible, self.gain)
+            X = rotated + translation.unsqueeze(-2)
+            predicted = X[..., :2] / torch.maximum(X[..., 2:], NEAREST * self.gain[:, None, None])
+        else:
+            gain = self.gain[:, None, None]
+            observed = self.normalized() / gain
+            predicted = normalized_reprojection_orthographic(rotated[..., :2], self.visible) / gain
+        seen = self.visible.unsqueeze(-1) > 0
+        return self._replace(
+            points=torch.where(seen, observed, predicted), visible=torch.ones_like(self.visible)
+        )
 
     def columns(self, residual):
         r"""Return what the plain dictionary is multiplied with to give :math:`\tilde D^\top` of it.

@@ -154,7 +154,7 @@ class HierarchicalBlockSparseLifter(nn.Module):
         """
         self.shape_dictionary[2].neg_()
 
-    def forward(self, frames, dictionary=None, n_solver_steps=0):
+    def forward(self, frames, dictionary=None, *, n_completions=0, n_solver_steps=0):
         """Lift frames.
 
         Parameters
@@ -163,16 +163,28 @@ class HierarchicalBlockSparseLifter(nn.Module):
             What is seen; gives the normalised observations, residuals and encoder columns.
         dictionary : Tensor of shape (3, n_points, K_1), optional
             ``centered_dictionary()``, where the caller has it already.
+        n_completions : int
+            Times that hidden keypoints are filled in with their reprojection and the frames lifted
+            again.
         n_solver_steps : int
-            Gauss-Newton steps on code and camera after the unrolled iterations.
+            Gauss-Newton steps on code and camera after that.
 
         Returns
         -------
         list of Lift
-            One for each unrolled iteration and each solver step, the last the best.
+            One for each unrolled iteration of each round and each solver step, the last the best.
         """
         if dictionary is None:
             dictionary = self.centered_dictionary()
+        lifts = self._unrolled(frames, dictionary)
+        for _ in range(n_completions):
+            lifts += self._unrolled(frames.completed(lifts[-1]), dictionary)
+        for _ in range(n_solver_steps):
+            lifts.append(gauss_newton_step(self, frames, lifts[-1], dictionary))
+        return lifts
+
+    def _unrolled(self, frames, dictionary):
+        """Return the lifts of the unrolled iterations."""
         columns = frames.columns(frames.normalized())
         lifts = []
         for step_size in (None, *self.step_sizes):
@@ -188,8 +200,6 @@ class HierarchicalBlockSparseLifter(nn.Module):
             lifts.append(Lift(shapes, rotations.transpose(-1, -2), codes, first_codes))
             if len(lifts) <= len(self.step_sizes):
                 columns = frames.columns(frames.residual(lifts[-1].rotated))
-        for _ in range(n_solver_steps):
-            lifts.append(gauss_newton_step(self, frames, lifts[-1], dictionary))
         return lifts
 
     def _first_blocks(self, columns, dictionary):
