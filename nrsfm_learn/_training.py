@@ -17,6 +17,8 @@ from typing import NamedTuple
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
+from ._warnings import caller_stacklevel
+
 CHECKPOINT_FORMAT = 1
 MAX_BAD_STEPS = 50
 MAX_BAD_FRACTION = 0.05
@@ -218,7 +220,7 @@ def train(
             f"estimator is fitted with the parameters it had then. Results may improve with more "
             f"iterations.",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=caller_stacklevel(),
         )
     # An interrupt may fall between a draw and its step: what it leaves behind is no state to resume
     # from bit for bit, so the last checkpoint stays.
@@ -232,7 +234,7 @@ def train(
             f"the result may be poor. Lower learning_rate (now {options.learning_rate:g}) or look "
             f"for frames in W that are orders of magnitude larger than the rest.",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=caller_stacklevel(),
         )
     return TrainingResult(loss_curve, n_done, stop_reason, n_bad)
 

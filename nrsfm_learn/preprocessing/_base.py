@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._validation import check_mask, check_n_points, check_shapes_3d, check_W, split_y
 from .._validation._arrays import as_float, check_axes
+from .._warnings import caller_stacklevel
 
 
 def as_points(W, n_coordinates=None, name="W"):
@@ -67,7 +68,7 @@ def warn_lost_frames(lost, why, who):
         warnings.warn(
             f"{who}: {len(frames)} of {len(lost)} frame(s) {why} and come out as NaN: [{first}].",
             UserWarning,
-            stacklevel=4,
+            stacklevel=caller_stacklevel(),
         )
 
 

@@ -19,6 +19,7 @@ def gauss_newton_step(module, frames, lift, dictionary):
         \bigr\|_F^2
 
     over the bottleneck code, through the decoder, and the rotation, both damped and bounded.
+    Squared residuals are weighted where the frames have weights.
 
     Parameters
     ----------
@@ -56,8 +57,11 @@ def gauss_newton_step(module, frames, lift, dictionary):
     )
     directions = torch.cat((by_rotation, by_code @ to_camera.unsqueeze(1)), 1)
     jacobian = frames.form(directions).flatten(2)
-    normal = jacobian @ jacobian.transpose(1, 2)
-    right = jacobian @ frames.residual(rotated).flatten(1).unsqueeze(-1)
+    weighted = jacobian
+    if frames.weights is not None:
+        weighted = jacobian * frames.weights.repeat_interleave(2, -1).unsqueeze(1)
+    normal = weighted @ jacobian.transpose(1, 2)
+    right = weighted @ frames.residual(rotated).flatten(1).unsqueeze(-1)
     diagonal = normal.diagonal(dim1=1, dim2=2)
     ridge = torch.cat(
         (
