@@ -12,7 +12,8 @@ ESTIMATORS = [
     DeepNRSfMPP(camera="perspective", scale_correction=1),
     DeepNRSfMPP(activation="relu"),
     DeepNRSfMPP(code_readout="linear", cycle_weight=0.0),
-    DeepNRSfMPP(n_unrolled=3, n_solver_steps=1),
+    DeepNRSfMPP(n_unrolled=3, n_completions=2, n_solver_steps=1),
+    DeepNRSfMPP(camera="perspective", n_completions=1),
     DeepNRSfM(camera="perspective"),
 ]
 FLAT = [

@@ -97,13 +97,18 @@ def test_reprojection_is_the_norm_of_the_bilinear_residual(perspective, weighted
     assert objective(slice(None), 0).item() == pytest.approx(expected.mean().item(), rel=1e-10)
 
 
-@pytest.mark.parametrize(("unrolled", "steps"), [(3, 0), (2, 1), (1, 2)])
+@pytest.mark.parametrize(
+    ("unrolled", "completions", "steps"),
+    [(3, 0, 0), (2, 0, 1), (1, 0, 2), (1, 2, 0), (1, 1, 1)],
+)
 @both_cameras
-def test_earlier_iterations_count_too(perspective, unrolled, steps):
+def test_earlier_iterations_count_too(perspective, unrolled, completions, steps):
+    # What is filled in counts in none of them: the norms are of what the frames show.
     frames = make_frames(perspective, weighted=True)
-    objective = make_objective(frames, unrolled=unrolled, n_solver_steps=steps)
+    rounds = {"n_completions": completions, "n_solver_steps": steps}
+    objective = make_objective(frames, unrolled=unrolled, **rounds)
     with torch.no_grad():
-        lifts = objective.module(frames, n_solver_steps=steps)
+        lifts = objective.module(frames, **rounds)
     first, second, last = (residual_norms(objective.module, frames, x).mean() for x in lifts)
     assert len({first.item(), second.item(), last.item()}) == 3
     expected = last + _EARLIER_WEIGHT * (first + second)
@@ -166,6 +171,20 @@ def test_hiding_is_from_the_encoder_only():
     again = make_objective(frames, hide_fraction=0.4, seed=3)
     assert again(slice(None), 0).item() == pytest.approx(expected, rel=1e-10)
     assert abs(expected - residual_norms(objective.module, frames).mean().item()) > 1e-4
+
+
+def test_what_is_hidden_from_the_encoder_is_filled_in():
+    frames = make_frames(missing=False)
+    settings = {"hide_fraction": 0.4, "seed": 3, "n_completions": 1}
+    objective = make_objective(frames, **settings)
+    shown = frames._replace(visible=objective._shown(frames.visible))
+    with torch.no_grad():
+        first = objective.module(shown)[-1]
+        second = objective.module(shown.completed(first))[-1]
+    norms = [residual_norms(objective.module, frames, x).mean().item() for x in (first, second)]
+    found = make_objective(frames, **settings)(slice(None), 0).item()
+    assert found == pytest.approx(norms[1] + _EARLIER_WEIGHT * norms[0], rel=1e-10)
+    assert abs(norms[1] - norms[0]) > 1e-4
 
 
 def test_draws_come_from_the_generator_alone():
@@ -259,6 +278,28 @@ def test_cycle_of_missing_data_takes_masks_of_other_frames():
     assert not torch.equal(views.visible, first.visible)
     assert sorted(views.visible.tolist()) == sorted(first.visible.tolist())
     assert views.points[views.visible == 0].abs().max() == 0
+
+
+@both_cameras
+def test_views_of_the_cycle_are_completed_too(perspective):
+    frames = make_frames(perspective)
+    objective = make_objective(frames, seed=5, cycle_weight=0.7, n_completions=1)
+    calls = []
+
+    def record(_, args, kwargs, output):
+        calls.append((args[0], kwargs["n_completions"], output))
+
+    objective.module.register_forward_hook(record, with_kwargs=True)
+    found = objective(slice(None), 0).item()
+    (_, first, lifts), (views, second, lifted) = calls
+    assert first == second == 1
+    assert (views.visible == 0).any()
+    completed = views.completed(objective.module(views, n_completions=0)[-1])
+    again = objective.module(completed, n_completions=0)[-1].shapes
+    torch.testing.assert_close(lifted[-1].shapes, again)
+    cycle = (again - lifts[-1].shapes).square().sum((1, 2)).sqrt().mean().item()
+    plain = make_objective(frames, n_completions=1)(slice(None), 0).item()
+    assert found == pytest.approx(plain + 0.7 * cycle, rel=1e-9)
 
 
 # -- the mirror image
@@ -388,7 +429,8 @@ def test_degenerate_frames_have_a_finite_loss_and_gradient(perspective, dtype):
     visible[5, 3:] = 0
     gain = torch.ones(F, dtype=dtype)
     frames = Frames(points.to(dtype), visible.to(dtype), gain, None, perspective)
-    settings = {"unrolled": 2, "n_solver_steps": 1, "cycle_weight": 1.0, "hide_fraction": 0.3}
+    settings = {"unrolled": 2, "n_completions": 1, "n_solver_steps": 1}
+    settings |= {"cycle_weight": 1.0, "hide_fraction": 0.3}
     objective = make_objective(frames, **settings)
     objective.module.to(dtype)
     loss = objective(slice(None), 0)

@@ -330,7 +330,7 @@ def test_warm_start_of_an_unfitted_estimator_is_a_start(data):
         {"dictionary_sizes": [16, 8, 4]},
         {"dictionary_sizes": [16, 3]},
         {"code_readout": "linear"},
-        {"n_unrolled": 1},
+        {"n_unrolled": 2},
     ],
 )
 def test_warm_start_refuses_other_settings(data, setting):

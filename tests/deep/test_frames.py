@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from nrsfm_learn.base import Observations
-from nrsfm_learn.deep._frames import Frames, image_gain, normalize_frames, on_unit_plane
+from nrsfm_learn.deep._frames import (
+    NEAREST,
+    Frames,
+    image_gain,
+    normalize_frames,
+    on_unit_plane,
+)
+from nrsfm_learn.deep.nn._hierarchical import Lift
 from nrsfm_learn.geometry import random_rotations
 
 K = np.array([[900.0, 0, 320], [0, 800, 240], [0, 0, 1]])
@@ -318,3 +325,114 @@ def test_blocks_do_not_shrink_with_what_is_hidden():
 def test_frame_that_shows_nothing_has_finite_columns():
     frames = Frames(torch.zeros(1, 9, 2), torch.zeros(1, 9), torch.ones(1))
     assert frames.columns(frames.normalized()).abs().max() == 0
+
+
+# -- completion
+
+
+@pytest.fixture(params=[False, True], ids=["parallel", "perspective"])
+def hidden(request):
+    """Frames with hidden points, the image of all points, and the lift that is the truth."""
+    rng = np.random.default_rng(7)
+    n_frames, n_points = 6, 10
+    shapes = rng.normal(size=(n_frames, n_points, 3))
+    shapes -= shapes.mean(1, keepdims=True)
+    generator = torch.Generator().manual_seed(7)
+    R = random_rotations(n_frames, generator=generator, dtype=torch.float64).numpy()
+    visible = rng.uniform(size=(n_frames, n_points)) < 0.6
+    visible[:, :3] = True
+    visible[2] = True
+    t = rng.normal(size=(n_frames, 3))
+    X = np.stack([s @ r.T for s, r in zip(shapes, R, strict=True)])
+    if request.param:
+        t[:, 2] = np.linspace(5, 9, n_frames)
+        X = X + t[:, None]
+        W, gain = X[..., :2] / X[..., 2:], t[:, 2]
+    else:
+        scale = np.linspace(0.5, 2, n_frames)
+        W, gain = (X + t[:, None])[..., :2] * scale[:, None, None], 1 / scale
+    points = np.where(visible[..., None], W, 0)
+    arrays = (torch.from_numpy(a.astype(float)) for a in (points, visible, gain))
+    frames = Frames(*arrays, perspective=request.param)
+    codes = torch.zeros(n_frames, 2, dtype=torch.float64)
+    lift = Lift(torch.from_numpy(shapes), torch.from_numpy(R), codes, codes)
+    return frames, W, lift
+
+
+def image_of(frames, W):
+    """Points of the image as Frames has them: about the visible mean unless in perspective."""
+    if frames.perspective:
+        return W
+    m = frames.visible.numpy()[..., None]
+    return W - (m * W).sum(1, keepdims=True) / m.sum(1, keepdims=True)
+
+
+def test_the_right_lift_completes_frames_to_the_truth(hidden):
+    frames, W, lift = hidden
+    assert (frames.visible == 0).sum() > 10
+    completed = frames.completed(lift)
+    np.testing.assert_allclose(completed.points, image_of(frames, W), atol=1e-12)
+    assert completed.visible.shape == (6, 10)
+    assert (completed.visible == 1).all()
+    assert torch.equal(completed.gain, frames.gain)
+    assert completed.perspective == frames.perspective
+    # It explains them all: nothing is left to complete.
+    assert completed.residual(lift.rotated).abs().max() < 1e-12
+    torch.testing.assert_close(completed.completed(lift).normalized(), completed.normalized())
+
+
+def test_completion_leaves_the_visible_as_they_are(hidden):
+    frames, W, lift = hidden
+    wrong = lift._replace(shapes=lift.shapes.flip(1) * 1.3)
+    completed = frames.completed(wrong)
+    seen = frames.visible.numpy() > 0
+    expected = image_of(frames, W)
+    np.testing.assert_allclose(completed.points.numpy()[seen], expected[seen], atol=1e-12)
+    assert np.abs(completed.points.numpy()[~seen] - expected[~seen]).max() > 0.05
+    # A frame that is complete stays so, whatever the lift says.
+    torch.testing.assert_close(completed.normalized()[2], frames.normalized()[2])
+
+
+def test_completion_has_no_use_for_what_hidden_points_hold(hidden):
+    frames, _, lift = hidden
+    other = frames._replace(points=torch.where(frames.visible[..., None] > 0, frames.points, 17.0))
+    torch.testing.assert_close(other.completed(lift).points, frames.completed(lift).points)
+
+
+def test_completion_keeps_the_weights(hidden):
+    frames, _, lift = hidden
+    weights = torch.rand(6, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.equal(frames._replace(weights=weights).completed(lift).weights, weights)
+
+
+def test_no_gradient_flows_into_the_completion(hidden):
+    frames, _, lift = hidden
+    lift = lift._replace(
+        shapes=lift.shapes.clone().requires_grad_(),
+        rotations=lift.rotations.clone().requires_grad_(),
+    )
+    assert lift.rotated.requires_grad
+    completed = frames.completed(lift)
+    assert not any(tensor.requires_grad for tensor in completed[:3])
+
+
+def test_points_completed_from_behind_the_camera_are_kept_in_front_of_it():
+    # Of a body that reaches through the camera, one hidden point would be behind it.
+    shape = torch.tensor([[1.0, 0, 1], [-1, 1, 1], [0, -2, 1], [1, 1, 2], [-1, 0, -5]])
+    gain = torch.tensor([4.0])
+    W = shape[None, :, :2] / (shape[None, :, 2:] + gain)
+    visible = torch.tensor([[1.0, 1, 1, 1, 0]])
+    codes = torch.zeros(1, 2)
+    lift = Lift(shape[None], torch.eye(3)[None], codes, codes)
+    frames = Frames(W * visible[..., None], visible, gain, perspective=True)
+    points = frames.completed(lift).points
+    torch.testing.assert_close(points[0, :4], W[0, :4])
+    torch.testing.assert_close(points[0, 4], torch.tensor([-1.0, 0]) / (NEAREST * 4))
+
+
+def test_completion_of_a_frame_that_shows_nothing_is_finite(hidden):
+    frames, _, lift = hidden
+    nothing = frames._replace(
+        points=torch.zeros_like(frames.points), visible=torch.zeros_like(frames.visible)
+    )
+    assert nothing.completed(lift).points.isfinite().all()

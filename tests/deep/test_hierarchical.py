@@ -144,6 +144,20 @@ def lift_reference(module, W, visible, depth):
     return lifts
 
 
+def fill(W, visible, depth, rotated, n_columns):
+    """One frame with hidden points where the rotated shape has them, once it is put in place.
+
+    The translation is the least-squares solution over the visible points.
+    """
+    seen = visible > 0
+    if n_columns == 2:
+        predicted = rotated[:, :2] / depth
+        return np.where(seen[:, None], W, predicted + (W - predicted)[seen].mean(0))
+    placed = W * (rotated[:, 2:] + depth) - rotated[:, :2]
+    xy = rotated[:, :2] + placed[seen].mean(0)
+    return np.where(seen[:, None], W, xy / np.maximum(rotated[:, 2:] + depth, 0.2 * depth))
+
+
 @pytest.mark.parametrize("unrolled", [1, 3])
 @pytest.mark.parametrize(("columns", "activation", "readout"), VARIANTS)
 def test_forward_is_the_equations(columns, activation, readout, unrolled):
@@ -168,7 +182,7 @@ def test_solver_steps_follow_the_last_iteration(columns, activation, readout, un
     frames = as_frames(*make_frames(), columns)
     dictionary = module.centered_dictionary()
     plain = module(frames)
-    lifts = module(frames, dictionary, 2)
+    lifts = module(frames, dictionary, n_solver_steps=2)
     assert len(plain) == unrolled
     assert len(lifts) == unrolled + 2
     first = gauss_newton_step(module, frames, plain[-1], dictionary)
@@ -178,6 +192,79 @@ def test_solver_steps_follow_the_last_iteration(columns, activation, readout, un
         for a, b in zip(found, value, strict=True):
             torch.testing.assert_close(a, b)
     assert (lifts[-1].rotations - plain[-1].rotations).abs().max() > 0.05
+
+
+@pytest.mark.parametrize(("unrolled", "completions"), [(1, 1), (1, 3), (2, 2)])
+@pytest.mark.parametrize(("columns", "activation", "readout"), VARIANTS)
+def test_completed_frames_are_lifted_again(columns, activation, readout, unrolled, completions):
+    module = make_module(columns, activation, readout, unrolled)
+    W, visible, depth = make_frames()
+    frames = as_frames(W, visible, depth, columns)
+    lifts = module(frames, n_completions=completions)
+    assert len(lifts) == unrolled * (1 + completions)
+    for found, value in zip(lifts, module(frames), strict=False):
+        assert all(torch.equal(a, b) for a, b in zip(found, value, strict=True))
+    for done in range(completions):
+        earlier = lifts[unrolled * (done + 1) - 1]
+        later = lifts[unrolled * (done + 1) : unrolled * (done + 2)]
+        for f in range(5):
+            filled = fill(W[f], visible[f], depth[f], earlier.rotated[f].detach().numpy(), columns)
+            expected = lift_reference(module, filled, np.ones(P), depth[f])
+            for lift, values in zip(later, expected, strict=True):
+                for output, value in zip(lift, values, strict=True):
+                    np.testing.assert_allclose(output[f].detach().numpy(), value, atol=1e-8)
+        # The first frame is complete, the others are not.
+        moved = (later[-1].rotations - earlier.rotations).abs().amax((1, 2))
+        assert unrolled > 1 or moved[0] < 1e-9
+        assert moved[1:].min() > 1e-6
+
+
+@pytest.mark.parametrize("columns", [2, 3])
+def test_completions_of_complete_frames_change_nothing(columns):
+    module = make_module(columns, unrolled=2)
+    W, visible, depth = make_frames()
+    W = np.random.default_rng(8).normal(size=W.shape) * 0.4
+    frames = as_frames(W, np.ones_like(visible), depth, columns)
+    plain, lifts = module(frames), module(frames, n_completions=2)
+    assert (len(plain), len(lifts)) == (2, 6)
+    for i, lift in enumerate(lifts):
+        for a, b in zip(lift, plain[i % 2], strict=True):
+            torch.testing.assert_close(a, b, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("columns", [2, 3])
+def test_solver_steps_of_completed_frames_see_what_was_visible(columns):
+    module = make_module(columns)
+    frames = as_frames(*make_frames(), columns)
+    dictionary = module.centered_dictionary()
+    lifts = module(frames, dictionary, n_completions=1, n_solver_steps=1)
+    assert len(lifts) == 3
+    expected = gauss_newton_step(module, frames, lifts[1], dictionary)
+    for a, b in zip(lifts[2], expected, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("columns", [2, 3])
+def test_no_gradient_flows_into_the_fill(columns):
+    module = make_module(columns)
+    frames = as_frames(*make_frames(), columns)
+    with torch.no_grad():
+        filled = frames.completed(module(frames)[-1])
+    weights = torch.from_numpy(np.random.default_rng(5).normal(size=(5, P, 3)))
+    parameters = [p for p in module.parameters() if p.numel()]
+    found, expected = (
+        torch.autograd.grad((weights * lift.rotated).sum(), parameters)
+        for lift in (module(frames, n_completions=1)[-1], module(filled)[-1])
+    )
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b)
+    assert all(g.abs().max() > 1e-6 for g in found)
+
+
+def test_what_follows_the_dictionary_goes_by_name():
+    module = make_module()
+    with pytest.raises(TypeError, match="positional"):
+        module(as_frames(*make_frames(), 2), module.centered_dictionary(), 1)
 
 
 @pytest.mark.parametrize("columns", [2, 3])
@@ -295,21 +382,24 @@ def turn(angle):
     return np.array([[c, -s], [s, c]])
 
 
-def lifted_turned(columns, activation, readout, angle, unrolled, steps=0):
+def lifted_turned(columns, activation, readout, angle, unrolled, **steps):
     module = make_module(columns, activation, readout, unrolled)
     W, visible, depth = make_frames()
     lifts = [
-        module(as_frames(w, visible, depth, columns), n_solver_steps=steps)[-1]
-        for w in (W, W @ turn(angle).T)
+        module(as_frames(w, visible, depth, columns), **steps)[-1] for w in (W, W @ turn(angle).T)
     ]
     return [[o.detach().numpy() for o in lift] for lift in lifts]
 
 
 @pytest.mark.parametrize("columns", [2, 3])
-@pytest.mark.parametrize(("unrolled", "steps"), [(1, 0), (3, 0), (1, 2), (3, 1)])
+@pytest.mark.parametrize(
+    ("unrolled", "completions", "steps"),
+    [(1, 0, 0), (3, 0, 0), (1, 1, 0), (2, 2, 0), (1, 0, 2), (3, 0, 1), (1, 1, 1)],
+)
 @pytest.mark.parametrize("angle", [0.3, 2.0, -np.pi / 2])
-def test_rotating_the_image_rotates_the_camera_only(columns, angle, unrolled, steps):
-    before, after = lifted_turned(columns, "bst", "invariant", angle, unrolled, steps)
+def test_rotating_the_image_rotates_the_camera_only(columns, angle, unrolled, completions, steps):
+    rounds = {"n_completions": completions, "n_solver_steps": steps}
+    before, after = lifted_turned(columns, "bst", "invariant", angle, unrolled, **rounds)
     Rz = np.eye(3)
     Rz[:2, :2] = turn(angle)
     np.testing.assert_allclose(after[0], before[0], atol=1e-10)
@@ -337,9 +427,9 @@ def test_permuting_points_and_dictionary_permutes_the_shape(columns, activation,
     with torch.no_grad():
         permuted.shape_dictionary.copy_(module.shape_dictionary[:, order])
         frames = as_frames(W, visible, depth, columns)
-        expected = module(frames, n_solver_steps=1)[-1]
+        expected = module(frames, n_completions=1, n_solver_steps=1)[-1]
         frames = as_frames(W[:, order], visible[:, order], depth, columns)
-        found = permuted(frames, n_solver_steps=1)[-1]
+        found = permuted(frames, n_completions=1, n_solver_steps=1)[-1]
     torch.testing.assert_close(found[0], expected[0][:, order])
     for a, b in zip(found[1:], expected[1:], strict=True):
         torch.testing.assert_close(a, b)
@@ -348,9 +438,10 @@ def test_permuting_points_and_dictionary_permutes_the_shape(columns, activation,
 def test_frames_do_not_see_each_other():
     module = make_module(unrolled=2)
     frames = as_frames(*make_frames(), 2)
-    whole = module(frames, n_solver_steps=1)[-1]
+    steps = {"n_completions": 1, "n_solver_steps": 1}
+    whole = module(frames, **steps)[-1]
     for f in range(5):
-        alone = module(frames.take(slice(f, f + 1)), n_solver_steps=1)[-1]
+        alone = module(frames.take(slice(f, f + 1)), **steps)[-1]
         for a, b in zip(alone, whole, strict=True):
             torch.testing.assert_close(a[0], b[f])
 
@@ -361,27 +452,31 @@ def test_what_hidden_points_hold_does_not_matter(columns):
     module = make_module(columns, unrolled=2)
     W, visible, depth = make_frames()
     other = np.where(visible[..., None] > 0, W, 17.0)
+    steps = {"n_completions": 1, "n_solver_steps": 1}
     for a, b in zip(
-        module(as_frames(W, visible, depth, columns), n_solver_steps=1)[-1],
-        module(as_frames(other, visible, depth, columns), n_solver_steps=1)[-1],
+        module(as_frames(W, visible, depth, columns), **steps)[-1],
+        module(as_frames(other, visible, depth, columns), **steps)[-1],
         strict=True,
     ):
         torch.testing.assert_close(a, b)
 
 
-@pytest.mark.parametrize(("unrolled", "steps"), [(1, 0), (3, 0), (3, 1)])
-def test_mirror_flips_the_depth_of_every_frame(unrolled, steps):
+@pytest.mark.parametrize(
+    ("unrolled", "completions", "steps"), [(1, 0, 0), (3, 0, 0), (3, 0, 1), (1, 1, 0), (2, 2, 1)]
+)
+def test_mirror_flips_the_depth_of_every_frame(unrolled, completions, steps):
     module = make_module(unrolled=unrolled)
     frames = as_frames(*make_frames(), 2)
-    before = module(frames, n_solver_steps=steps)[-1]
+    rounds = {"n_completions": completions, "n_solver_steps": steps}
+    before = module(frames, **rounds)[-1]
     module.mirror_()
-    after = module(frames, n_solver_steps=steps)[-1]
+    after = module(frames, **rounds)[-1]
     flip = torch.tensor([1.0, 1, -1], dtype=torch.float64)
     torch.testing.assert_close(after.rotated, before.rotated * flip)
     torch.testing.assert_close(after.shapes, before.shapes * flip)
     torch.testing.assert_close(after.codes, before.codes)
     module.mirror_()
-    again = module(frames, n_solver_steps=steps)[-1]
+    again = module(frames, **rounds)[-1]
     torch.testing.assert_close(again.shapes, before.shapes)
 
 
@@ -404,7 +499,8 @@ def test_gradient_against_finite_differences(columns, readout):
 @pytest.mark.parametrize("columns", [2, 3])
 @pytest.mark.parametrize("readout", ["invariant", "linear"])
 @pytest.mark.parametrize("threshold", [-0.2, 0.0, 0.2, 100.0])
-def test_degenerate_frames_have_finite_gradients(columns, readout, threshold):
+@pytest.mark.parametrize("hidden", [0, 5])
+def test_degenerate_frames_have_finite_gradients(columns, readout, threshold, hidden):
     module = make_module(columns, readout=readout, unrolled=2, dtype=torch.float32)
     with torch.no_grad():
         for thresholds in module.thresholds:
@@ -415,8 +511,10 @@ def test_degenerate_frames_have_finite_gradients(columns, readout, threshold):
     W[2, 0] += 1e-9
     W[3] = 0
     W[4] = rng.normal(size=(P, 2))
-    frames = as_frames(W, np.ones((5, P)), np.ones(5), columns, torch.float32)
-    shapes, rotations, codes, _ = module(frames, n_solver_steps=1)[-1]
+    visible = np.ones((5, P))
+    visible[:, :hidden] = 0
+    frames = as_frames(W, visible, np.ones(5), columns, torch.float32)
+    shapes, rotations, codes, _ = module(frames, n_completions=1, n_solver_steps=1)[-1]
     slope = torch.from_numpy(rng.normal(size=(5, 3, 3))).float()
     loss = shapes.square().sum() + (rotations * slope).sum() + codes.sum()
     loss.backward()
