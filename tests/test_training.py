@@ -295,6 +295,15 @@ def test_interrupt_keeps_the_parameters_and_warns():
     assert (module.x.detach() - TARGET).norm() < 0.5 * TARGET.norm()
 
 
+@pytest.fixture
+def sigint_interrupts():
+    """Python's own handler: a shell that runs the tests in the background has SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("sigint_interrupts")
 def test_ctrl_c_from_outside_is_an_interrupt():
     def press(n_done, *_):
         if n_done == 30:
