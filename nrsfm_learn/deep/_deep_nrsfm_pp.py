@@ -58,9 +58,9 @@ class DeepNRSfMPP(BaseDeepNRSfM):
         are missing, which lowers the error there, else 0. The paper has 0.
     n_solver_steps : int or "auto", default="auto"
         Gauss-Newton steps on code and camera (the inner problem, eq. 16) after the network. "auto"
-        is 2 under perspective, where they halve the error of rigid categories, and 0 under parallel
-        cameras, where solving for codes exactly finds shapes that are right in the image and wrong
-        in depth. The paper has 0.
+        is 2 under perspective, where they took a third off the error of generated cars, and 0 under
+        parallel cameras, where solving for codes exactly finds shapes that are right in the image
+        and wrong in depth. The paper has 0.
     activation : {"bst", "relu"}, default="bst"
         Block soft thresholding (eq. 22), or ReLU as in Deep NRSfM.
     code_readout : {"invariant", "linear"}, default="invariant"
