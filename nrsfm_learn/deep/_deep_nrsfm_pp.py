@@ -51,7 +51,8 @@ class DeepNRSfMPP(BaseDeepNRSfM):
     n_unrolled : int, default=1
         Iterations of the sparse-coding solver that the network unrolls; the paper has 1. Each
         further one corrects the code by what the reprojection leaves unexplained (eq. 21). It
-        lowers the reprojection error, but not always the error in depth.
+        lowers the reprojection error, but not always the error in depth. Set 2 under perspective
+        where keypoints are missing.
     n_completions : int or "auto", default="auto"
         Times that the hidden keypoints of a frame are filled in with their reprojection and the
         frame is lifted again, in training too. "auto" is 1 under parallel cameras where keypoints
