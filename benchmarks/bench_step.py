@@ -25,8 +25,8 @@ from nrsfm_learn.deep._frames import Frames
 from nrsfm_learn.deep.nn import HierarchicalBlockSparseLifter
 
 SIZES = [512, 256, 128, 64, 32, 16, 8]
-# Camera, unrolled iterations, solver steps, weight of the cycle: the paper's step, then the
-# defaults for complete and for missing keypoints and for perspective.
+# Camera, unrolled iterations, solver steps, weight of the cycle: the paper's step, the default for
+# complete frames, two unrolled iterations, and perspective without and with its default solver.
 SETTINGS = [
     ("orthographic", 1, 0, 0.0),
     ("orthographic", 1, 0, 1.0),
