@@ -39,8 +39,8 @@ class BlockSparseObjective:
         decoder that knows nothing yet is no ground to solve on.
     mirror_checks : sequence of int
         Iterations at which a perspective model is compared with its mirror image, and replaced if
-        that explains the frames better. A parallel camera cannot tell the two apart, and a start that
-        has settled on the wrong one was not seen to cross over by itself.
+        that explains the frames better. A parallel camera cannot tell the two apart, and a
+        start that has settled on the wrong one was not seen to cross over by itself.
     """
 
     def __init__(
