@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._validation import check_visible_weights, check_W, split_y
 from ..preprocessing import center_on_visible, hide_keypoints
+from ._steps import is_inductive
 
 
 def hidden_keypoint_score(
@@ -80,7 +81,7 @@ def hidden_keypoint_score(
     hidden = hide_keypoints(visible, fraction, rng, min_visible)
     shown = np.where(hidden[..., None], np.nan, W)
     if refit == "auto":
-        refit = not _is_inductive(estimator)
+        refit = not is_inductive(estimator)
     if refit:
         estimator = _fresh_clone(estimator).fit(shown, **side_inputs)
     intrinsics = side_inputs.get("intrinsics")
@@ -116,10 +117,3 @@ def _fresh_clone(estimator):
     estimator = clone(estimator)
     folders = [name for name in estimator.get_params() if name.endswith("checkpoint_dir")]
     return estimator.set_params(**dict.fromkeys(folders))
-
-
-def _is_inductive(estimator):
-    # A pipeline lifts other frames if its last step does.
-    estimator = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
-    tags = getattr(estimator.__sklearn_tags__(), "nrsfm_tags", None)
-    return tags is None or tags.inductive
