@@ -9,8 +9,10 @@ from importlib import import_module
 from nrsfm_learn._version import __version__
 
 _EXPORTS = {
+    "AutoDecoderLifter": "nrsfm_learn.deep.AutoDecoderLifter",
     "DeepNRSfM": "nrsfm_learn.deep.DeepNRSfM",
     "DeepNRSfMPP": "nrsfm_learn.deep.DeepNRSfMPP",
+    "PAUL": "nrsfm_learn.deep.PAUL",
     "load": "nrsfm_learn._persistence.load_estimator",
 }
 

@@ -19,6 +19,8 @@ from ._version import __version__
 FORMAT = "nrsfm_learn estimator"
 FORMAT_VERSION = 1
 _MODULE = "module_."
+# Networks of other starts, numbered: "runners_up_.0.weight".
+_RUNNERS_UP = "runners_up_."
 # The one private attribute that is kept: methods that lift no other frames know theirs by it.
 _DIGEST = "_fit_digest"
 
@@ -71,9 +73,10 @@ class PersistenceMixin:
 
     def __getstate__(self):
         state = super().__getstate__()
-        if "module_" in state:
-            # A pickle made on a GPU machine must open on one without.
-            state = {**state, "module_": copy.deepcopy(state["module_"]).to("cpu")}
+        for name in ("module_", "runners_up_"):
+            if name in state:
+                # A pickle made on a GPU machine must open on one without.
+                state = {**state, name: copy.deepcopy(state[name]).to("cpu")}
         return state
 
 
@@ -92,9 +95,9 @@ def save_estimator(estimator, path):
     params = estimator.get_params(deep=False)
     arrays, values = {}, {}
     for name, value in vars(estimator).items():
-        if name == "module_":
+        if name in ("module_", "runners_up_"):
             for key, tensor in value.state_dict().items():
-                arrays[_MODULE + key] = tensor.detach().cpu().contiguous().numpy()
+                arrays[f"{name}.{key}"] = tensor.detach().cpu().contiguous().numpy()
         elif name in params or not (_is_fitted_attribute(name) or name == _DIGEST):
             continue
         elif isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
@@ -176,16 +179,18 @@ def load_estimator(path, expected=None):
     cls = _class_named(header.get("class"), path, expected)
     estimator = _construct(cls, header, path)
     state = {k.removeprefix(_MODULE): a for k, a in arrays.items() if k.startswith(_MODULE)}
-    plain = {k: a for k, a in arrays.items() if not k.startswith(_MODULE)}
+    others = {k: a for k, a in arrays.items() if k.startswith(_RUNNERS_UP)}
+    plain = {k: a for k, a in arrays.items() if not k.startswith((_MODULE, _RUNNERS_UP))}
     for name, value in (*_from_json(header, "attributes", path).items(), *plain.items()):
-        known = _is_fitted_attribute(name) and name != "module_"
+        known = _is_fitted_attribute(name) and name not in ("module_", "runners_up_")
         # A file must not shadow a method or property, nor touch what is not its own.
         if not (known or name == _DIGEST) or hasattr(cls, name):
             raise ValueError(f"{path} sets {name!r}, which is no fitted attribute: it is damaged.")
         setattr(estimator, name, value)
     _check_shapes(estimator, path)
     if state:
-        _load_module(estimator, state, path)
+        estimator.module_ = _load_module(estimator, state, path)
+        estimator.runners_up_ = _load_runners_up(estimator, others, path)
     return estimator
 
 
@@ -243,7 +248,19 @@ def _load_module(estimator, state, path):
             f"{path}: the tensors of the network do not fit {type(estimator).__name__} with the "
             f"parameters of the file: {error}"
         ) from error
-    estimator.module_ = module
+    return module
+
+
+def _load_runners_up(estimator, arrays, path):
+    import torch
+
+    states = {}
+    for key, array in arrays.items():
+        number, _, name = key.removeprefix(_RUNNERS_UP).partition(".")
+        states.setdefault(number, {})[name] = array
+    return torch.nn.ModuleList(
+        _load_module(estimator, states[number], path) for number in sorted(states)
+    )
 
 
 def _check_shapes(estimator, path):

@@ -4,11 +4,7 @@ A method hands over a module and an objective; this file knows about optimisers,
 steps, plateaus, progress, checkpoints and Ctrl-C, and nothing about keypoints or scikit-learn.
 """
 
-import contextlib
 import math
-import os
-import pathlib
-import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -17,19 +13,12 @@ from typing import NamedTuple
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
+from ._checkpoint import Checkpoint
+from ._race import Race
+from ._starts import Ladder, Start
 from ._warnings import caller_stacklevel
 
-CHECKPOINT_FORMAT = 1
-MAX_BAD_STEPS = 50
 MAX_BAD_FRACTION = 0.05
-
-
-class TrainingError(RuntimeError):
-    """Training produced numbers that are not finite and could not go on."""
-
-
-class CheckpointError(ValueError):
-    """A checkpoint cannot be used: it is damaged, or belongs to another fit."""
 
 
 class TrainingOptions(NamedTuple):
@@ -92,12 +81,22 @@ class TrainingResult(NamedTuple):
         Why the loop ended.
     n_bad_steps : int
         Steps skipped because the gradient was not finite, those before a resume included.
+    chosen : int
+        Which start was left.
+    inits : list of dict
+        For each start its seed, the last rung it reached, iterations, loss and criteria there, and
+        whether it was chosen.
+    runners_up : list of int
+        The starts dropped last, best first; their modules are as they were then.
     """
 
     loss_curve: torch.Tensor
     n_iter: int
     stop_reason: str
     n_bad_steps: int
+    chosen: int = 0
+    inits: tuple = ()
+    runners_up: tuple = ()
 
 
 def learning_rate_at(iteration, options):
@@ -126,22 +125,61 @@ def train(
 ):
     """Minimise ``objective`` over the parameters of ``module`` with Adam.
 
+    The run of one start; see :func:`train_starts` for the parameters.
+
+    Returns
+    -------
+    TrainingResult
+    """
+    return train_starts(
+        [Start(module, objective)],
+        n_frames,
+        options,
+        generator=generator,
+        progress=progress,
+        fingerprint=fingerprint,
+    )
+
+
+def train_starts(
+    starts: list[Start],
+    n_frames: int,
+    options: TrainingOptions,
+    *,
+    generator: torch.Generator,
+    ladder: Ladder | None = None,
+    rank: Callable | None = None,
+    together: bool = False,
+    progress: Callable | None = None,
+    fingerprint: str = "",
+):
+    """Train several starts, drop the worse ones at the rungs of a ladder, train the best to the
+    end.
+
+    The rungs lie within ``max_iter``: the run of the start that is left is the run that it would
+    have had alone.
+
     Parameters
     ----------
-    module : torch.nn.Module
-        Trained in place. Its parameters set the device.
-    objective : callable
-        ``objective(index, iteration) -> loss``: ``index`` is a tensor of frame numbers on the
-        device, or a full slice.
+    starts : list of Start
+        Modules, trained in place, and their objectives.
     n_frames : int
         Frames to draw from.
     options : TrainingOptions
         How to train.
     generator : torch.Generator
-        Draws the batches; the objective may draw from it too. Its state is part of a checkpoint.
+        Draws the batches; the objectives may draw from it too, and draw the same. Its state is part
+        of a checkpoint.
+    ladder : Ladder, optional
+        When to keep how many; not needed for one start.
+    rank : callable, optional
+        ``rank(numbers, losses) -> list of dict``: criteria of some starts, given their mean losses
+        of late; each a dict with a ``"score"``, lower is better. By default that loss.
+    together : bool
+        Train the starts of a rung with stacked parameters, or one after the other.
     progress : callable, optional
-        ``progress(n_done, max_iter, loss)`` about a hundred times a run; returning True stops the
-        run.
+        ``progress(n_done, max_iter, loss)`` about a hundred times a run, with the best start's loss
+        and, if there are several, ``stage=`` in words; returning True stops the run.
     fingerprint : str
         Identifies data and settings; a checkpoint with another one is refused.
 
@@ -153,25 +191,22 @@ def train(
     ------
     TrainingError
         After ``MAX_BAD_STEPS`` consecutive steps whose gradient is not finite, or if no step had a
-        finite one.
+        finite one, in the last start that is left.
     CheckpointError
         If the checkpoint found is unreadable or belongs to another fit.
     """
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    device = parameters[0].device
-    optimizer = torch.optim.Adam(parameters, lr=options.learning_rate, fused=True)
-    losses = torch.full((options.max_iter,), math.nan, device=device)
-    start = 0
+    race = Race(starts, options, ladder or Ladder(len(starts)), rank, together, generator)
+    device = race.losses.device
     checkpoint = None
     if options.checkpoint_dir is not None:
-        checkpoint = _Checkpoint(options, fingerprint, module, optimizer, generator)
-        start = checkpoint.load(losses)
+        checkpoint = Checkpoint(options, fingerprint, race)
+        checkpoint.load()
+    start = race.n_done
 
     full_batch = options.batch_size >= n_frames
     report_every = max(1, options.max_iter // 100)
-    plateau = _Plateau(options, losses)
-    bad_in_a_row = 0
-    n_done, stop_reason = start, "max_iter"
+    plateau = _Plateau(options, race)
+    stop_reason = "max_iter"
     remaining = range(start, options.max_iter)
     if plateau.replay(start):
         # The run in the checkpoint had ended here: going on would give another result.
@@ -184,30 +219,12 @@ def train(
                 index = torch.randint(
                     n_frames, (options.batch_size,), generator=generator, device=device
                 )
-            optimizer.zero_grad(set_to_none=True)
-            loss = objective(index, iteration)
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(parameters, options.max_grad_norm)
-            if math.isfinite(norm.item()):
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate_at(iteration, options)
-                optimizer.step()
-                losses[iteration] = loss.detach()
-                bad_in_a_row = 0
-            else:
-                bad_in_a_row += 1
-                if bad_in_a_row >= min(MAX_BAD_STEPS, options.max_iter):
-                    raise TrainingError(
-                        f"The gradient was not finite at {bad_in_a_row} iterations in a row (the "
-                        f"last is number {iteration}, loss {loss.item():.3g}): lower learning_rate "
-                        f"(now {options.learning_rate:g}) or look for frames in W that are orders "
-                        f"of magnitude larger than the rest."
-                    )
-            n_done = iteration + 1
+            race.step(index, iteration, learning_rate_at(iteration, options))
+            n_done = race.n_done
             if checkpoint is not None and (n_done % options.checkpoint_every == 0):
-                checkpoint.save(n_done, losses)
+                checkpoint.save()
             due = n_done % report_every == 0 or n_done == options.max_iter
-            if due and progress is not None and progress(n_done, options.max_iter, loss.item()):
+            if due and progress is not None and progress(*race.report(), **race.stage()):
                 stop_reason = "callback"
                 break
             if plateau.reached(n_done):
@@ -216,7 +233,7 @@ def train(
     except KeyboardInterrupt:
         stop_reason = "interrupted"
         warnings.warn(
-            f"Training was interrupted after {n_done} of {options.max_iter} iterations: the "
+            f"Training was interrupted after {race.n_done} of {options.max_iter} iterations: the "
             f"estimator is fitted with the parameters it had then. Results may improve with more "
             f"iterations.",
             ConvergenceWarning,
@@ -224,29 +241,40 @@ def train(
         )
     # An interrupt may fall between a draw and its step: what it leaves behind is no state to resume
     # from bit for bit, so the last checkpoint stays.
-    if checkpoint is not None and n_done > start and stop_reason != "interrupted":
-        checkpoint.save(n_done, losses)
-    loss_curve = losses[:n_done].cpu()
+    if checkpoint is not None and race.n_done > start and stop_reason != "interrupted":
+        checkpoint.save()
+    race.finish()
+    loss_curve = race.losses[race.live[0], : race.n_done].cpu()
     n_bad = int(loss_curve.isnan().sum())
-    if n_bad > MAX_BAD_FRACTION * n_done:
+    if n_bad > MAX_BAD_FRACTION * race.n_done:
         warnings.warn(
-            f"{n_bad} of {n_done} iterations were skipped because their gradient was not finite: "
-            f"the result may be poor. Lower learning_rate (now {options.learning_rate:g}) or look "
-            f"for frames in W that are orders of magnitude larger than the rest.",
+            f"{n_bad} of {race.n_done} iterations were skipped because their gradient was not "
+            f"finite: the result may be poor. Lower learning_rate (now {options.learning_rate:g}) "
+            f"or look for frames in W that are orders of magnitude larger than the rest.",
             ConvergenceWarning,
             stacklevel=caller_stacklevel(),
         )
-    return TrainingResult(loss_curve, n_done, stop_reason, n_bad)
+    return TrainingResult(
+        loss_curve,
+        race.n_done,
+        stop_reason,
+        n_bad,
+        race.live[0],
+        race.records(),
+        race.runners_up,
+    )
 
 
 class _Plateau:
-    """Tells when the mean loss of a window stopped falling."""
+    """Tells when the mean loss of a window stopped falling, once one start is left."""
 
     WINDOW = 100
 
-    def __init__(self, options, losses):
-        self.options, self.losses = options, losses
+    def __init__(self, options, race):
+        self.options, self.race = options, race
         self.best, self.best_at = math.inf, 0
+        rungs = race.ladder.rungs
+        self.begin = rungs[-1][0] if rungs else 0
 
     def replay(self, n_done):
         """Go through the losses of a resumed run; return True if they end on a plateau."""
@@ -254,77 +282,13 @@ class _Plateau:
         return any(reached)
 
     def reached(self, n_done):
-        if not self.options.tol or n_done % self.WINDOW:
+        if not self.options.tol or n_done % self.WINDOW or n_done <= self.begin:
             return False
-        mean = self.losses[n_done - self.WINDOW : n_done].nanmean().item()
+        losses = self.race.losses[self.race.live[0]]
+        mean = losses[n_done - self.WINDOW : n_done].nanmean().item()
         if mean < self.best * (1 - self.options.tol):
             self.best, self.best_at = mean, n_done
         return n_done - self.best_at >= self.options.n_iter_no_change
-
-
-class _Checkpoint:
-    """State of a run in a folder, written to a temporary file and renamed: there is never half a
-    checkpoint.
-    """
-
-    def __init__(self, options, fingerprint, module, optimizer, generator):
-        self.path = pathlib.Path(options.checkpoint_dir) / "training.pt"
-        self.fingerprint = (
-            f"{fingerprint}|{options._replace(checkpoint_dir=None, checkpoint_every=0)}"
-        )
-        self.module, self.optimizer, self.generator = module, optimizer, generator
-
-    def save(self, n_done, losses):
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        state = {
-            "format": CHECKPOINT_FORMAT,
-            "fingerprint": self.fingerprint,
-            "n_done": n_done,
-            "losses": losses[:n_done].cpu(),
-            "module": self.module.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
-        }
-        handle, temporary = tempfile.mkstemp(dir=self.path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                torch.save(state, file)
-            os.replace(temporary, self.path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
-
-    def load(self, losses):
-        """Restore the run if there is one; return the number of iterations already done."""
-        if not self.path.exists():
-            return 0
-        try:
-            # weights_only: tensors and plain containers, never code.
-            state = torch.load(self.path, map_location=losses.device, weights_only=True)
-            if state["format"] != CHECKPOINT_FORMAT:
-                raise CheckpointError(
-                    f"{self.path} has checkpoint format {state['format']!r}; this version reads "
-                    f"{CHECKPOINT_FORMAT}. Delete the file to start over."
-                )
-            if state["fingerprint"] != self.fingerprint:
-                raise CheckpointError(
-                    f"{self.path} belongs to a fit with other data or settings. Give this fit a "
-                    f"checkpoint_dir of its own, or delete the file to start over."
-                )
-            self.module.load_state_dict(state["module"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.generator.set_state(state["generator"].cpu())
-            losses[: state["n_done"]] = state["losses"]
-        except CheckpointError:
-            raise
-        except Exception as error:
-            # Torch's own message advises to load the file in the way that runs its code.
-            raise CheckpointError(
-                f"{self.path} could not be read as a checkpoint ({type(error).__name__}): it is "
-                f"damaged, or was written by something else. Delete the file to start over."
-            ) from error
-        return state["n_done"]
 
 
 def verbose_progress(name, every=10):
@@ -332,12 +296,14 @@ def verbose_progress(name, every=10):
     began = time.monotonic()
     seen = 0
 
-    def progress(n_done, max_iter, loss):
+    def progress(n_done, max_iter, loss, stage=""):
         nonlocal seen
         if n_done * every // max_iter > seen or n_done == max_iter:
             seen = n_done * every // max_iter
             seconds = time.monotonic() - began
-            line = f"[{name}] iteration {n_done}/{max_iter}  loss {loss:.4g}  {seconds:.0f} s"
+            stage = f"  {stage}" if stage else ""
+            done = f"{n_done}/{max_iter}{stage}"
+            line = f"[{name}] iteration {done}  loss {loss:.4g}  {seconds:.0f} s"
             print(line, flush=True)  # noqa: T201
 
     return progress

@@ -12,15 +12,9 @@ import pytest
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from nrsfm_learn._training import (
-    MAX_BAD_STEPS,
-    CheckpointError,
-    TrainingError,
-    TrainingOptions,
-    learning_rate_at,
-    train,
-    verbose_progress,
-)
+from nrsfm_learn._checkpoint import CheckpointError
+from nrsfm_learn._race import MAX_BAD_STEPS, TrainingError
+from nrsfm_learn._training import TrainingOptions, learning_rate_at, train, verbose_progress
 
 TARGET = torch.tensor([1.0, -2.0, 0.5])
 

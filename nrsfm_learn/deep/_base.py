@@ -6,23 +6,38 @@ from numbers import Integral, Real
 from os import PathLike
 from typing import ClassVar
 
+import numpy as np
+import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from .._starts import Ladder, Start
 from .._torch import draw_seed, make_generator, resolve_device
-from .._training import TrainingOptions, train, verbose_progress
+from .._training import TrainingOptions, train_starts, verbose_progress
 from ..base import BaseNRSfM
+from ._criteria import CRITERIA, start_criteria
+
+# Fewest iterations that several starts are worth: below, none is told from another.
+_MIN_ITER = 1000
+# A rung is this part of max_iter, if rung_iter is "auto".
+_RUNG_PART = 16
 
 
 class BaseDeepNRSfM(BaseNRSfM):
     """Base class of the methods that train a torch module; see :class:`nrsfm_learn.base.BaseNRSfM`.
 
-    A method builds its module, hands an objective to :meth:`_train`, and has ``max_iter``,
-    ``batch_size``, ``learning_rate``, ``schedule``, ``tol``, ``n_iter_no_change``, ``warm_start``,
+    A method gives ``_build_module`` and an objective to :meth:`_train`, and has ``n_init``,
+    ``halving_factor``, ``rung_iter``, ``start_criterion``, ``max_iter``, ``batch_size``,
+    ``learning_rate``, ``schedule``, ``tol``, ``n_iter_no_change``, ``warm_start``,
     ``checkpoint_dir``, ``checkpoint_every``, ``device``, ``random_state`` and ``verbose`` among its
-    parameters. After fit it has ``module_``, ``loss_curve_``, ``n_iter_`` and ``stop_reason_``.
+    parameters. After fit it has ``module_``, ``inits_``, ``runners_up_``, ``loss_curve_``,
+    ``n_iter_`` and ``stop_reason_``.
     """
 
     _parameter_constraints: ClassVar[dict] = {
+        "n_init": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "halving_factor": [Interval(Integral, 2, None, closed="left")],
+        "rung_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "start_criterion": [StrOptions(set(CRITERIA))],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
@@ -37,6 +52,8 @@ class BaseDeepNRSfM(BaseNRSfM):
         "verbose": ["verbose"],
     }
 
+    # Whether the starts of a rung train with stacked parameters: where that is the faster way.
+    _trains_together = False
     # Frames that go through the network at once in transform: bounds its memory.
     _chunk_frames = 8192
 
@@ -49,35 +66,106 @@ class BaseDeepNRSfM(BaseNRSfM):
         self._seed = draw_seed(self.random_state)
         return device, make_generator(self._seed, device)
 
-    def _train(self, module, objective, n_frames, options, *, generator, run="training"):
-        """Train with the one loop; returns its result and bridges progress to callbacks.
+    def _lift_fitted(self, observations, index):
+        """Lift frames of the fit, given which they are; for methods that hold something of each."""
+        return self._lift(observations)
+
+    def _starts(self, first, objective_of, n_init, device):
+        """Return the starts of a fit: the module that is there, and others like it.
 
         Parameters
         ----------
+        first : torch.nn.Module
+            Drawn with the seed of the fit, or of a warm start, which has no others beside it.
+        objective_of : callable
+            ``objective_of(module) -> objective``.
+        n_init : int
+            How many.
+        device : torch.device
+            Where the others go.
+
+        Returns
+        -------
+        list of Start
+        """
+        seeds = np.random.RandomState(self._seed).randint(np.iinfo(np.int32).max, size=n_init - 1)
+        starts = [Start(first, objective_of(first), self._seed)]
+        for seed in seeds.tolist():
+            module = self._build_module(seed).to(device)
+            starts.append(Start(module, objective_of(module), seed))
+        return starts
+
+    def _n_starts(self, auto, max_iter, *, warm=False):
+        """Return the number of starts: ``n_init``, or what suits a run of this length."""
+        if warm:
+            return 1
+        if self.n_init == "auto":
+            return auto if max_iter >= _MIN_ITER else 1
+        return self.n_init
+
+    def _train(self, starts, n_frames, options, *, generator, observations, run="training"):
+        """Train with the one loop; set what it found, and return its result.
+
+        Parameters
+        ----------
+        starts : list of Start
+            The starts.
+        n_frames : int
+            Frames to draw from.
+        options : TrainingOptions
+            How to train.
+        generator : torch.Generator
+            Draws batches and views.
+        observations : Observations
+            What the starts are compared on.
         run : str
             Name of this run among those of the fit: of its progress bar and checkpoint folder.
+
+        Returns
+        -------
+        TrainingResult
         """
         print_line = verbose_progress(type(self).__name__) if self.verbose else None
         task = self._callback_root.subcontext(task_name=run, max_subtasks=None)
         task.call_on_fit_task_begin(estimator=self)
 
-        def progress(n_done, max_iter, loss):
+        def progress(n_done, max_iter, loss, stage=""):
             if print_line is not None:
-                print_line(n_done, max_iter, loss)
-            return _report(self, task)
+                print_line(n_done, max_iter, loss, stage)
+            label = f"{stage}, best loss {loss:.3g}" if stage else "iterations"
+            return _report(self, task, label)
 
+        def rank(numbers, losses):
+            return [
+                start_criteria(self, starts[n].module, observations, loss)
+                for n, loss in zip(numbers, losses, strict=True)
+            ]
+
+        rung_iter = self.rung_iter
+        if rung_iter == "auto":
+            rung_iter = max(1, options.max_iter // _RUNG_PART)
+        ladder = Ladder.climb(len(starts), self.halving_factor, rung_iter, options.max_iter)
         try:
-            return train(
-                module,
-                objective,
+            result = train_starts(
+                starts,
                 n_frames,
                 options,
                 generator=generator,
+                ladder=ladder,
+                rank=rank,
+                together=self._trains_together,
                 progress=progress,
-                fingerprint=self._fingerprint(module, run),
+                fingerprint=self._fingerprint(starts[0].module, run),
             )
         finally:
             task.call_on_fit_task_end(estimator=self)
+        self.module_ = starts[result.chosen].module
+        return result
+
+    def _keep_starts(self, starts, result):
+        """Set ``inits_`` and ``runners_up_``."""
+        self.inits_ = list(result.inits)
+        self.runners_up_ = torch.nn.ModuleList(starts[n].module for n in result.runners_up)
 
     def _options(self, *, run="training", **defaults):
         """Return the options of a run: the parameters given, ``defaults`` where they are None."""
@@ -115,7 +203,7 @@ class BaseDeepNRSfM(BaseNRSfM):
         return start.hexdigest()
 
 
-def _report(estimator, task):
-    context = task.subcontext(task_name="iterations")
+def _report(estimator, task, label):
+    context = task.subcontext(task_name=label)
     context.call_on_fit_task_begin(estimator=estimator)
     return context.call_on_fit_task_end(estimator=estimator)

@@ -3,10 +3,7 @@
 import torch
 
 from ..losses import bone_symmetry_loss, cycle_loss, frame_norm_loss
-from ._frames import NEAREST
 
-# Fewest keypoints that input hiding leaves to the encoder.
-_MIN_SHOWN = 3
 # Weight of the reprojection error of the lifts before the last.
 _EARLIER_WEIGHT = 0.5
 # Frames that the two mirror hypotheses are compared on.
@@ -77,13 +74,16 @@ class BlockSparseObjective:
             self.left, self.right = bones[:, 0], bones[:, 1]
         self.all_visible = bool(frames.visible.all())
 
-    def __call__(self, index, iteration):
-        """Return the objective of some frames."""
+    def before_step(self, iteration):
+        """Compare the model with its mirror image where that is due."""
         if iteration in self.mirror_checks:
             self._choose_mirror()
+
+    def __call__(self, index, iteration):
+        """Return the objective of some frames."""
         frames = self.frames.take(index)
         dictionary = self.module.centered_dictionary()
-        shown = frames._replace(visible=self._shown(frames.visible))
+        shown = frames.hidden(self.hide_fraction, self.generator)
         n_solver_steps = self.n_solver_steps if iteration >= self.solver_start else 0
         steps = {"n_completions": self.n_completions, "n_solver_steps": n_solver_steps}
         lifts = self.module(shown, dictionary, **steps)
@@ -123,26 +123,10 @@ class BlockSparseObjective:
 
     def _views(self, X, frames):
         """Project turned shapes as the camera would, and hide what some frame hides."""
+        views = frames.view_of(X)
+        if self.all_visible:
+            return views
+        # The views take the masks of other frames: what is hidden depends on the side.
         visible = frames.visible
-        if not self.all_visible:
-            # The views take the masks of other frames: what is hidden depends on the side.
-            order = torch.randperm(len(visible), generator=self.generator, device=visible.device)
-            visible = self._shown(visible[order])
-        if frames.perspective:
-            depth = frames.gain[:, None, None]
-            z = torch.maximum(
-                X[..., 2:] + depth, NEAREST * depth
-            )  # Views from inside the object teach nothing.
-            points, gain = X[..., :2] / z, frames.gain
-        else:
-            points, gain = X[..., :2], torch.ones_like(frames.gain)
-        return frames._replace(points=points * visible[..., None], visible=visible, gain=gain)
-
-    def _shown(self, visible):
-        """Hide keypoints from the encoder at random, in frames that can spare them."""
-        if not self.hide_fraction:
-            return visible
-        draw = torch.rand(visible.shape, generator=self.generator, device=visible.device)
-        shown = visible * (draw >= self.hide_fraction)
-        enough = shown.sum(-1, keepdim=True) >= _MIN_SHOWN
-        return torch.where(enough, shown, visible)
+        order = torch.randperm(len(visible), generator=self.generator, device=visible.device)
+        return views.masked(visible[order]).hidden(self.hide_fraction, self.generator)

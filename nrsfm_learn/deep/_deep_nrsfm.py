@@ -30,6 +30,8 @@ class DeepNRSfM(DeepNRSfMPP):
         As in :class:`DeepNRSfMPP`.
     scale_method, scale_correction, bones
         As in :class:`DeepNRSfMPP`.
+    n_init, halving_factor, rung_iter, start_criterion
+        As in :class:`DeepNRSfMPP`.
     preset, max_iter, batch_size, learning_rate, schedule, tol, n_iter_no_change
         As in :class:`DeepNRSfMPP`.
     warm_start, checkpoint_dir, checkpoint_every, device, random_state, verbose
@@ -38,6 +40,8 @@ class DeepNRSfM(DeepNRSfMPP):
     Attributes
     ----------
     reconstruction_, shapes_, rotations_, translations_, scales_, codes_
+        As in :class:`DeepNRSfMPP`.
+    inits_, runners_up_
         As in :class:`DeepNRSfMPP`.
     dictionary_, dictionary_sizes_, loss_curve_, n_iter_, stop_reason_, module_, n_points_in_
         As in :class:`DeepNRSfMPP`.
@@ -79,6 +83,10 @@ class DeepNRSfM(DeepNRSfMPP):
         scale_method="box_max",
         scale_correction=0,
         bones=None,
+        n_init="auto",
+        halving_factor=2,
+        rung_iter="auto",
+        start_criterion="auto",
         preset="auto",
         max_iter=None,
         batch_size=None,
@@ -110,6 +118,10 @@ class DeepNRSfM(DeepNRSfMPP):
             scale_method=scale_method,
             scale_correction=scale_correction,
             bones=bones,
+            n_init=n_init,
+            halving_factor=halving_factor,
+            rung_iter=rung_iter,
+            start_criterion=start_criterion,
             preset=preset,
             max_iter=max_iter,
             batch_size=batch_size,

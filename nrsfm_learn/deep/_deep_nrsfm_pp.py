@@ -1,5 +1,6 @@
 """Deep NRSfM++."""
 
+import functools
 from numbers import Integral, Real
 
 import numpy as np
@@ -89,6 +90,19 @@ class DeepNRSfMPP(BaseDeepNRSfM):
     bones : sequence of (int, int), default=None
         Bones whose mean length the scale correction keeps equal over frames; by default it is the
         norm of the shape.
+    n_init : int or "auto", default="auto"
+        Starts that the fit begins with. At each rung the worse ones are dropped, and the run of the
+        best one is the run that it would have had alone. "auto" is 4 where ``max_iter`` is at
+        least 1,000, else 1.
+    halving_factor : int, default=2
+        What the number of starts is divided by at each rung.
+    rung_iter : int or "auto", default="auto"
+        Iterations of a rung; "auto" is a sixteenth of ``max_iter``.
+    start_criterion : {"auto", "neighbor_distance", "cycle", "hidden_keypoints", "loss"}, \
+            default="auto"
+        What starts are ranked by: the variation of the distance between each point and its
+        steadiest neighbour, times the loss ("auto") or alone; the cycle error; the error on hidden
+        keypoints; the loss.
     preset : {"auto", "quick", "paper"}, default="auto"
         What fills the settings that are None: from the data's shape and ending within minutes on
         two cores, for a first look, or the supplement's (400,000 iterations).
@@ -135,8 +149,13 @@ class DeepNRSfMPP(BaseDeepNRSfM):
         Centred shape dictionary :math:`D_1`.
     dictionary_sizes_ : list of int
         Sizes of all levels.
+    inits_ : list of dict
+        For each start its ``seed``, the last ``rung`` that it reached, and there ``n_iter``,
+        ``loss`` and criteria; ``chosen`` is True for one.
+    runners_up_ : torch.nn.ModuleList
+        Networks of the starts dropped last, best first.
     loss_curve_ : ndarray of shape (n_iterations,)
-        Objective at each iteration.
+        Objective of the chosen start at each iteration.
     n_iter_ : int
         Iterations done, over all rounds.
     stop_reason_ : {"max_iter", "plateau", "interrupted", "callback"}
@@ -220,6 +239,10 @@ class DeepNRSfMPP(BaseDeepNRSfM):
         scale_method="box_max",
         scale_correction=0,
         bones=None,
+        n_init="auto",
+        halving_factor=2,
+        rung_iter="auto",
+        start_criterion="auto",
         preset="auto",
         max_iter=None,
         batch_size=None,
@@ -250,6 +273,10 @@ class DeepNRSfMPP(BaseDeepNRSfM):
         self.scale_method = scale_method
         self.scale_correction = scale_correction
         self.bones = bones
+        self.n_init = n_init
+        self.halving_factor = halving_factor
+        self.rung_iter = rung_iter
+        self.start_criterion = start_criterion
         self.preset = preset
         self.max_iter = max_iter
         self.batch_size = batch_size
@@ -280,7 +307,7 @@ class DeepNRSfMPP(BaseDeepNRSfM):
         first_size = preset.pop("first_size")
         self._check_settings(observations)
         device, generator = self._start()
-        observations = self._unit_observations(observations)
+        given, observations = observations, self._unit_observations(observations)
         self._start_module(first_size, generator.initial_seed())
         self.module_.to(device)
         gain, self.gain_constant_ = image_gain(observations, self.camera, self.scale_method)
@@ -300,9 +327,9 @@ class DeepNRSfMPP(BaseDeepNRSfM):
             if round_:
                 # The network is nearly there already: a correction round refines it.
                 options = options._replace(max_iter=max(1, options.max_iter // 2))
-            objective = BlockSparseObjective(
-                self.module_,
-                frames,
+            objective_of = functools.partial(
+                BlockSparseObjective,
+                frames=frames,
                 generator=generator,
                 cycle_weight=self._cycle_weight(),
                 cycle_start=options.max_iter // 12 if round_ == 0 else 0,
@@ -315,9 +342,20 @@ class DeepNRSfMPP(BaseDeepNRSfM):
                 solver_start=options.max_iter // 10 if round_ == 0 else 0,
                 mirror_checks=[options.max_iter // part for part in (20, 10, 5, 2)],
             )
+            n_init = 1
+            if round_ == 0:
+                n_init = self._n_starts(4, options.max_iter, warm=self._is_warm)
+            starts = self._starts(self.module_, objective_of, n_init, device)
             result = self._train(
-                self.module_, objective, frames.n_frames, options, generator=generator, run=run
+                starts,
+                frames.n_frames,
+                options,
+                generator=generator,
+                observations=given,
+                run=run,
             )
+            if round_ == 0:
+                self._keep_starts(starts, result)
             curves.append(result.loss_curve.numpy())
             if result.stop_reason in ("interrupted", "callback"):
                 break
@@ -401,6 +439,7 @@ class DeepNRSfMPP(BaseDeepNRSfM):
     def _start_module(self, first_size, seed):
         """Build the network; with ``warm_start`` give it the parameters of the last fit."""
         present = getattr(self, "module_", None) if self.warm_start else None
+        self._is_warm = present is not None
         self.dictionary_sizes_ = self._sizes(first_size)
         self.module_ = self._build_module(seed)
         if present is None:

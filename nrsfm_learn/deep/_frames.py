@@ -19,6 +19,9 @@ from ..preprocessing import center_on_visible, keypoint_scale, pixels_to_unit_pl
 _FARTHEST = 3
 
 
+# Fewest keypoints that hiding leaves visible.
+_MIN_SHOWN = 3
+
 # Nearest that a point may come to the camera, as a fraction of the depth of the object's centre.
 NEAREST = 0.2
 
@@ -120,6 +123,42 @@ class Frames(NamedTuple):
         return self._replace(
             points=torch.where(seen, observed, predicted), visible=torch.ones_like(self.visible)
         )
+
+    def hidden(self, fraction, generator):
+        """Return the frames with some visible keypoints hidden at random, where a frame can spare
+        them.
+        """
+        if not fraction:
+            return self
+        visible = self.visible
+        draw = torch.rand(visible.shape, generator=generator, device=visible.device)
+        shown = visible * (draw >= fraction)
+        enough = shown.sum(-1, keepdim=True) >= _MIN_SHOWN
+        return self.masked(torch.where(enough, shown, visible))
+
+    def masked(self, visible):
+        """Return the frames with this visibility; all that it shows must have been seen."""
+        return self._replace(points=self.points * visible[..., None], visible=visible)
+
+    def view_of(self, X):
+        """Return what the camera would see of turned shapes, everything visible.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n_frames, n_points, 3)
+            Shapes turned to the camera; under perspective they stand where these frames do.
+
+        Returns
+        -------
+        Frames
+        """
+        points, gain = X[..., :2], torch.ones_like(self.gain)
+        if self.perspective:
+            depth = self.gain[:, None, None]
+            # Views from inside the object teach nothing.
+            points = points / torch.maximum(X[..., 2:] + depth, NEAREST * depth)
+            gain = self.gain
+        return self._replace(points=points, visible=torch.ones_like(self.visible), gain=gain)
 
     def columns(self, residual):
         r"""Return what the plain dictionary is multiplied with to give :math:`\tilde D^\top` of it.

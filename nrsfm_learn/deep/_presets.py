@@ -43,3 +43,53 @@ def deep_nrsfm_preset(preset, n_frames):
         "learning_rate": 2e-3,
         "schedule": "cosine",
     }
+
+
+# Frames up to which PAUL takes the data for one sequence.
+_SEQUENCE = 1200
+
+
+def paul_preset(preset, n_frames):
+    """Return sizes, weights, starts and schedule of PAUL and its baselines.
+
+    Parameters
+    ----------
+    preset : {"auto", "quick", "paper"}
+        As of :func:`deep_nrsfm_preset`.
+    n_frames : int
+        Frames to fit.
+
+    Returns
+    -------
+    dict
+        ``n_components``, ``widths``, ``encoder_width``, ``rigidity_weight``, ``cycle_weight``,
+        ``n_init``, ``max_iter``, ``batch_size``, ``learning_rate``, ``schedule``.
+    """
+    short = n_frames <= _SEQUENCE
+    published = {
+        "n_components": 4 if short else 8,
+        "widths": [256, 128, 64, 32, 16],
+        "encoder_width": 512,
+        "rigidity_weight": 0.0,
+        "cycle_weight": 0.0,
+        "n_init": 1,
+        "max_iter": 100_000,
+        "batch_size": 128,
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+    }
+    if preset == "paper":
+        return published
+    chosen = {
+        "n_components": 4 if short else 12,
+        "widths": [256, 128, 64, 32, 16] if short else [256, 256, 256],
+        "encoder_width": 256 if short else 512,
+        "rigidity_weight": 0.5 if short else 1.0,
+        "cycle_weight": 0.0 if short else 1.0,
+        "n_init": 16 if short else 4,
+        "max_iter": 4000 if short else 8000,
+        "batch_size": 100 if short else 256,
+    }
+    if preset == "quick":
+        chosen["max_iter"] = 1000
+    return {**published, **chosen}

@@ -18,7 +18,7 @@ from .cameras import (
     unit_plane_to_pixels,
 )
 from .dct import dct_basis
-from .onp import OnPFit, onp
+from .onp import OnPFit, joint_onp, onp, refine_onp
 from .orthonormal import complete_rotation, nearest_orthonormal_3x2, nearest_rotation
 from .procrustes import (
     GeneralizedProcrustesFit,
@@ -49,6 +49,7 @@ __all__ = [
     "complete_rotation",
     "dct_basis",
     "generalized_procrustes",
+    "joint_onp",
     "matrix_to_axis_angle",
     "matrix_to_quaternion",
     "matrix_to_rotation_6d",
@@ -68,6 +69,7 @@ __all__ = [
     "project_weak_perspective",
     "quaternion_to_matrix",
     "random_rotations",
+    "refine_onp",
     "rotation_6d_to_matrix",
     "rotation_angle",
     "unit_plane_to_pixels",

@@ -140,13 +140,21 @@ def test_some_frames(perspective):
 # -- hiding
 
 
+def hide(objective, visible):
+    """What is left visible of frames by the objective's own fraction and generator."""
+    frames = Frames(torch.ones(*visible.shape, 2), visible, torch.ones(len(visible)))
+    hidden = frames.hidden(objective.hide_fraction, objective.generator)
+    assert torch.equal(hidden.points[..., 0] != 0, hidden.visible > 0)
+    return hidden.visible
+
+
 @pytest.mark.parametrize("fraction", [0.3, 0.6, 0.95])
 def test_hiding_leaves_at_least_three(fraction):
     rng = np.random.default_rng(0)
     visible = torch.from_numpy((rng.uniform(size=(3000, P)) < 0.6).astype(float))
     visible[:, :3] = 1
     objective = make_objective(hide_fraction=fraction)
-    shown = objective._shown(visible)
+    shown = hide(objective, visible)
     assert shown.sum(-1).min() >= 3
     assert (shown <= visible).all()
     assert set(shown.unique().tolist()) == {0.0, 1.0}
@@ -155,7 +163,7 @@ def test_hiding_leaves_at_least_three(fraction):
 
 def test_hiding_hides_the_fraction_it_says():
     visible = torch.ones(20_000, 30)
-    shown = make_objective(hide_fraction=0.3)._shown(visible)
+    shown = hide(make_objective(hide_fraction=0.3), visible)
     # Four standard errors of the mean of 600,000 draws.
     assert shown.mean().item() == pytest.approx(0.7, abs=4 * np.sqrt(0.21 / 600_000))
     assert shown.mean(0).std() < 0.01
@@ -164,7 +172,7 @@ def test_hiding_hides_the_fraction_it_says():
 def test_hiding_is_from_the_encoder_only():
     frames = make_frames(missing=False)
     objective = make_objective(frames, hide_fraction=0.4, seed=3)
-    shown = objective._shown(frames.visible)
+    shown = hide(objective, frames.visible)
     assert (shown < frames.visible).any()
     lifted = lift(objective.module, frames, shown)
     expected = residual_norms(objective.module, frames, lifted).mean().item()
@@ -177,7 +185,7 @@ def test_what_is_hidden_from_the_encoder_is_filled_in():
     frames = make_frames(missing=False)
     settings = {"hide_fraction": 0.4, "seed": 3, "n_completions": 1}
     objective = make_objective(frames, **settings)
-    shown = frames._replace(visible=objective._shown(frames.visible))
+    shown = frames._replace(visible=hide(objective, frames.visible))
     with torch.no_grad():
         first = objective.module(shown)[-1]
         second = objective.module(shown.completed(first))[-1]
@@ -338,8 +346,10 @@ def test_the_better_of_the_two_mirror_images_is_kept():
         checked = BlockSparseObjective(
             module, frames, generator=torch.Generator(), mirror_checks=[7]
         )
+        checked.before_step(6)
         before = checked(slice(None), 6).item()
         assert before in (pytest.approx(worst, rel=1e-5), pytest.approx(best, rel=1e-5))
+        checked.before_step(7)
         assert checked(slice(None), 7).item() == pytest.approx(best, rel=1e-5)
         assert checked(slice(None), 8).item() == pytest.approx(best, rel=1e-5)
 
@@ -357,7 +367,7 @@ def test_the_better_of_the_two_mirror_images_is_kept():
 def test_parallel_cameras_have_no_better_mirror_image():
     objective = make_objective(mirror_checks=[0])
     before = objective.module.shape_dictionary.detach().clone()
-    objective(slice(None), 0)
+    objective.before_step(0)
     assert torch.equal(objective.module.shape_dictionary, before)
 
 

@@ -13,7 +13,8 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from nrsfm_learn import DeepNRSfMPP, _training
-from nrsfm_learn._training import CheckpointError, TrainingError
+from nrsfm_learn._checkpoint import CheckpointError
+from nrsfm_learn._race import TrainingError
 from nrsfm_learn.datasets import make_low_rank
 
 SMALL = {"dictionary_sizes": [16, 8, 3], "random_state": 0, "device": "cpu", "batch_size": 16}
@@ -93,11 +94,11 @@ def captured_options(monkeypatch, **settings):
 
     seen = []
 
-    def train(module, objective, n_frames, options, **_):
+    def train(starts, n_frames, options, **_):
         seen.append(options)
         raise Stop
 
-    monkeypatch.setattr("nrsfm_learn.deep._base.train", train)
+    monkeypatch.setattr("nrsfm_learn.deep._base.train_starts", train)
     W = make_low_rank(n_frames=40, n_points=10, rank=2, random_state=0).W
     with pytest.raises(Stop):
         DeepNRSfMPP(device="cpu", random_state=0, **settings).fit(W)
@@ -181,7 +182,8 @@ def test_one_iteration(data):
 
 
 def test_plateau(data):
-    model = make_model(max_iter=5000, learning_rate=1e-9, tol=0.5, n_iter_no_change=100)
+    settings = {"learning_rate": 1e-9, "tol": 0.5, "n_iter_no_change": 100}
+    model = make_model(max_iter=5000, n_init=1, **settings)
     model.fit(data.W)
     assert model.stop_reason_ == "plateau"
     assert model.n_iter_ == 200
@@ -293,12 +295,12 @@ def started_module(monkeypatch, model, W):
 
     started = []
 
-    def train(module, *_, **__):
-        started.append(module)
+    def train(starts, *_, **__):
+        started.append(starts[0].module)
         raise Stop
 
     with monkeypatch.context() as patch:
-        patch.setattr("nrsfm_learn.deep._base.train", train)
+        patch.setattr("nrsfm_learn.deep._base.train_starts", train)
         with pytest.raises(Stop):
             model.fit(W)
     return started[0]

@@ -2,5 +2,11 @@
 
 from ._block_sparse import block_soft_threshold
 from ._hierarchical import HierarchicalBlockSparseLifter, Lift
+from ._procrustean import ProcrusteanAutoEncoder
 
-__all__ = ["HierarchicalBlockSparseLifter", "Lift", "block_soft_threshold"]
+__all__ = [
+    "HierarchicalBlockSparseLifter",
+    "Lift",
+    "ProcrusteanAutoEncoder",
+    "block_soft_threshold",
+]

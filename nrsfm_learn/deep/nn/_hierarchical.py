@@ -183,6 +183,12 @@ class HierarchicalBlockSparseLifter(nn.Module):
             lifts.append(gauss_newton_step(self, frames, lifts[-1], dictionary))
         return lifts
 
+    def encode(self, frames):
+        """Return the codes (n_frames, K_L) of the first unrolled iteration alone."""
+        columns = frames.columns(frames.normalized())
+        blocks = self._encode(self._first_blocks(columns, self.centered_dictionary()))
+        return self._code(blocks, self._entries(self._camera(blocks)))
+
     def _unrolled(self, frames, dictionary):
         """Return the lifts of the unrolled iterations."""
         columns = frames.columns(frames.normalized())
