@@ -13,6 +13,7 @@ _EXPORTS = {
     "DeepNRSfM": "nrsfm_learn.deep.DeepNRSfM",
     "DeepNRSfMPP": "nrsfm_learn.deep.DeepNRSfMPP",
     "PAUL": "nrsfm_learn.deep.PAUL",
+    "diagnose": "nrsfm_learn.diagnosis.diagnose",
     "load": "nrsfm_learn._persistence.load_estimator",
 }
 
@@ -21,6 +22,8 @@ _SUBMODULES = frozenset(
         "base",
         "datasets",
         "deep",
+        "diagnosis",
+        "flips",
         "geometry",
         "losses",
         "metrics",

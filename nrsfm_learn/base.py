@@ -269,6 +269,44 @@ class BaseNRSfM(
         tags = self._nrsfm_tags()
         return self._project(X, check_camera(intrinsics, len(X), tags=tags, name=name))
 
+    def flip_hypotheses(self, W, mask=None, *, groups=None, **side_inputs):
+        """Return both depths that a parallel camera leaves open.
+
+        Parameters
+        ----------
+        W, mask, **side_inputs
+            As in :meth:`transform`.
+        groups : array-like of shape (n_frames,), optional
+            Clip of each frame, for video: single mirrored frames are then turned to the depth with
+            which the clip moves least. ``numpy.zeros(n_frames)`` for one clip. By default frames
+            keep the signs they have.
+
+        Returns
+        -------
+        ndarray of shape (2, n_frames, n_points, 3)
+            The first agrees with the signs of most frames of each clip, the second is its mirror
+            image in depth. Each clip may be right in either.
+
+        Raises
+        ------
+        ValueError
+            If the camera is a perspective one, which tells the two apart.
+
+        See Also
+        --------
+        nrsfm_learn.flips : The same for any reconstruction.
+        """
+        from .flips import flip_hypotheses
+
+        if self._nrsfm_tags().perspective:
+            raise ValueError(
+                f"A perspective camera tells an object from its mirror image, so that "
+                f"{type(self).__name__} has one hypothesis: use transform. Mirror a reconstruction "
+                f"of your own with nrsfm_learn.flips.mirror_depth."
+            )
+        X = self.transform(W, mask, groups=groups, **side_inputs)
+        return flip_hypotheses(X, groups=groups)
+
     def score(
         self,
         W,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from numbers import Integral, Real
 from os import PathLike
 from typing import ClassVar
@@ -9,11 +10,13 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from .._starts import Ladder, Start
 from .._torch import draw_seed, make_generator, resolve_device
 from .._training import TrainingOptions, train_starts, verbose_progress
-from ..base import BaseNRSfM
+from ..base import BaseNRSfM, TooPoorWarning
+from ._confidence import error_quantile, object_size, probability_right, spread_of
 from ._criteria import CRITERIA, start_criteria
 
 # Fewest iterations that several starts are worth: below, none is told from another.
@@ -29,8 +32,8 @@ class BaseDeepNRSfM(BaseNRSfM):
     ``halving_factor``, ``rung_iter``, ``start_criterion``, ``max_iter``, ``batch_size``,
     ``learning_rate``, ``schedule``, ``tol``, ``n_iter_no_change``, ``warm_start``,
     ``checkpoint_dir``, ``checkpoint_every``, ``device``, ``random_state`` and ``verbose`` among its
-    parameters. After fit it has ``module_``, ``inits_``, ``runners_up_``, ``loss_curve_``,
-    ``n_iter_`` and ``stop_reason_``.
+    parameters. After fit it has ``module_``, ``inits_``, ``runners_up_``, ``confidence_``,
+    ``loss_curve_``, ``n_iter_`` and ``stop_reason_``.
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -59,6 +62,77 @@ class BaseDeepNRSfM(BaseNRSfM):
 
     def _n_training_runs(self):
         return 1
+
+    def predict_spread(self, W, mask=None, *, quantile=None, **side_inputs):
+        r"""Predict how far each point of a reconstruction may be off, without 3-D.
+
+        The frames are lifted by the best start and by those of ``runners_up_``, and compared after
+        alignment (the sign of depth of each frame under parallel cameras, its scale under
+        perspective):
+
+        .. math:: \sigma_{fp} = \Bigl( \frac1M \sum_m
+                  \| x^{(m)}_{fp} - x_{fp} \|^2 \Bigr)^{1/2}
+
+        Parameters
+        ----------
+        W, mask, **side_inputs
+            As in :meth:`transform`.
+        quantile : float, default=None
+            With a number between 0 and 1, the error that this part of points stays below is
+            returned instead: the spread times a factor that was measured on generated data.
+
+        Returns
+        -------
+        ndarray of shape (n_frames, n_points)
+            In units of ``W``; NaN in frames that cannot be lifted.
+
+        Raises
+        ------
+        ValueError
+            If the fit had one start only, or ``quantile`` is not between 0 and 1.
+
+        Notes
+        -----
+        What all starts have wrong alike, such as the sign of depth, no spread shows. See the user
+        guide for how nominal and actual quantiles compare on real data.
+        """
+        check_is_fitted(self)
+        if quantile is not None and not 0 < quantile < 1:
+            raise ValueError(f"quantile must lie between 0 and 1; got {quantile}.")
+        if not len(self.runners_up_):
+            raise ValueError(
+                f"predict_spread compares starts, and this fit had one: set n_init to 2 or more "
+                f"(now {self.n_init!r}) and fit again."
+            )
+        X = self.transform(W, mask, **side_inputs)
+        others = []
+        for module in self.runners_up_:
+            probe = self._with_module(module)
+            with warnings.catch_warnings():
+                # Of frames that cannot be lifted one warning is enough.
+                warnings.simplefilter("ignore", TooPoorWarning)
+                others.append(probe.transform(W, mask, **side_inputs))
+        spread = spread_of(X, others, perspective=self._nrsfm_tags().perspective)
+        return spread if quantile is None else error_quantile(spread, quantile)
+
+    def _with_module(self, module):
+        """Return a stand-in for this estimator, which counts as fitted, with another network."""
+        probe = object.__new__(type(self))
+        vars(probe).update(vars(self), module_=module, reconstruction_=None)
+        return probe
+
+    def _fit_checked(self, W, mask, **side):
+        super()._fit_checked(W, mask, **side)
+        if len(self.runners_up_):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", TooPoorWarning)
+                spread = self._fitted_spread(W, mask, **side)
+            self.confidence_ = probability_right(spread, object_size(self.reconstruction_))
+        elif hasattr(self, "confidence_"):
+            del self.confidence_
+
+    def _fitted_spread(self, W, mask, **side):
+        return self.predict_spread(W, mask, **side)
 
     def _start(self):
         """Resolve device and seed; return (device, generator)."""

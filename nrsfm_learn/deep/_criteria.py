@@ -37,9 +37,7 @@ def start_criteria(estimator, module, observations, loss):
         ``"score"``, the lower the better.
     """
     criterion = estimator.start_criterion
-    # A stand-in that counts as fitted: the fit itself is under way.
-    probe = object.__new__(type(estimator))
-    vars(probe).update(vars(estimator), module_=module, reconstruction_=None)
+    probe = estimator._with_module(module)
     index = np.unique(np.linspace(0, len(observations.W) - 1, _N_FRAMES).astype(int))
     sample = observations.take(index)
     shapes = probe._lift_fitted(sample, index).shapes

@@ -154,6 +154,9 @@ class DeepNRSfMPP(BaseDeepNRSfM):
         ``loss`` and criteria; ``chosen`` is True for one.
     runners_up_ : torch.nn.ModuleList
         Networks of the starts dropped last, best first.
+    confidence_ : ndarray of shape (n_frames, n_points)
+        Probability that a point is within 5% of the object's size of the truth, from how far the
+        starts disagree; only with several starts. See :meth:`predict_spread`.
     loss_curve_ : ndarray of shape (n_iterations,)
         Objective of the chosen start at each iteration.
     n_iter_ : int

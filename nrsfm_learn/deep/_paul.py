@@ -14,9 +14,10 @@ from .._torch import to_numpy, to_tensor
 from ..base import NRSfMTags, Reconstruction
 from ..geometry import project_perspective
 from ._base import BaseDeepNRSfM
+from ._confidence import spread_of
 from ._frames import image_gain, normalize_frames, on_unit_plane
 from ._free_codes import solve_codes
-from ._presets import PRESETS, paul_preset
+from ._presets import PRESETS, is_sequence, paul_preset
 from ._procrustean_objective import ProcrusteanObjective
 from ._procrustean_pose import pose
 from .nn import ProcrusteanAutoEncoder
@@ -46,8 +47,9 @@ class PAUL(BaseDeepNRSfM):
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Length of a code. "auto" is 4 up to 1,200 frames and 12 beyond. Too many do little harm on
-        clean data; noisy data want fewer.
+        Length of a code. "auto" is 4 for a sequence (frames that change little from one to the
+        next) and 8 for other frames, up to 1,200 of them, and 12 beyond. Too many do little harm
+        on clean data; noisy data want fewer.
     codes : {"encoder", "free"}, default="encoder"
         Codes from a 2D-3D encoder, or one free variable for each frame.
     encoder : {"mlp", "deep_nrsfm"}, default="mlp"
@@ -66,10 +68,9 @@ class PAUL(BaseDeepNRSfM):
     decay_weight : float, default=1e-4
         :math:`\beta`, of the squared weights of the decoder.
     rigidity_weight : float or "auto", default="auto"
-        :math:`\gamma`; the paper has 0. "auto" is 0.5 up to 1,200 frames and 1 beyond.
+        :math:`\gamma`; the paper has 0. "auto" is 0.5 for a sequence, else 1.
     cycle_weight : float or "auto", default="auto"
-        :math:`\delta`; the paper has 0. "auto" is 1 beyond 1,200 frames, else 0. It needs an
-        encoder.
+        :math:`\delta`; the paper has 0. "auto" is 0 for a sequence, else 1. It needs an encoder.
     hide_fraction : float or "auto", default="auto"
         Fraction of the visible keypoints that the encoder is not shown in training. "auto" is 0.3
         where anything is missing, else 0.
@@ -83,8 +84,8 @@ class PAUL(BaseDeepNRSfM):
         What tells the scale of a frame under weak perspective and perspective.
     n_init : int or "auto", default="auto"
         Starts that the fit begins with. At each rung the worse ones are dropped, and the run of the
-        best one is the run that it would have had alone. "auto" is 16 up to 1,200 frames and 4
-        beyond where ``max_iter`` is at least 1,000, else 1.
+        best one is the run that it would have had alone. "auto" is 16 for a sequence of up to
+        1,200 frames and 4 for other data where ``max_iter`` is at least 1,000, else 1.
     halving_factor : int, default=2
         What the number of starts is divided by at each rung.
     rung_iter : int or "auto", default="auto"
@@ -143,6 +144,9 @@ class PAUL(BaseDeepNRSfM):
         ``loss`` and criteria; ``chosen`` is True for one.
     runners_up_ : torch.nn.ModuleList
         Networks of the starts dropped last, best first.
+    confidence_ : ndarray of shape (n_frames, n_points)
+        Probability that a point is within 5% of the object's size of the truth, from how far the
+        starts disagree; only with several starts. See :meth:`predict_spread`.
     loss_curve_ : ndarray of shape (n_iterations,)
         Objective of the chosen start at each iteration.
     n_iter_ : int
@@ -360,7 +364,7 @@ class PAUL(BaseDeepNRSfM):
 
     def _fit(self, observations):
         n_frames = len(observations.W)
-        preset = paul_preset(self.preset, n_frames)
+        preset = paul_preset(self.preset, n_frames, is_sequence(observations))
         self._check_settings()
         device, generator = self._start()
         given, observations = observations, self._unit_observations(observations)
@@ -400,8 +404,22 @@ class PAUL(BaseDeepNRSfM):
         self.n_iter_ = result.n_iter
         self.stop_reason_ = result.stop_reason
         if self.codes == "free":
-            return self._lift_fitted(given, np.arange(n_frames))
+            everything = np.arange(n_frames)
+            self._spread_of_fit = lambda: spread_of(
+                self._lift_fitted(given, everything).X,
+                [self._with_module(m)._lift_fitted(given, everything).X for m in self.runners_up_],
+                perspective=self.camera == "perspective",
+            )
+            return self._lift_fitted(given, everything)
         return None
+
+    def _fitted_spread(self, W, mask, **side):
+        if self.codes != "free":
+            return super()._fitted_spread(W, mask, **side)
+        spread = np.full(self.reconstruction_.shape[:2], np.nan)
+        spread[np.isfinite(self.reconstruction_).all((1, 2))] = self._spread_of_fit()
+        del self._spread_of_fit
+        return spread
 
     def _lift(self, observations):
         unit = self._unit_observations(observations)

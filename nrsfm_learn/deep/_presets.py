@@ -1,5 +1,9 @@
 """Sizes and schedules chosen from the shape of the data."""
 
+import numpy as np
+
+from ..preprocessing import center_on_visible
+
 PRESETS = ("auto", "quick", "paper")
 
 
@@ -45,11 +49,30 @@ def deep_nrsfm_preset(preset, n_frames):
     }
 
 
-# Frames up to which PAUL takes the data for one sequence.
-_SEQUENCE = 1200
+# Frames up to which PAUL's networks are small.
+_SHORT = 1200
+# Median change from one frame to the next, over the size of the object, below which frames are a
+# sequence: views from anywhere differ by 1.4.
+_SMOOTH = 0.5
 
 
-def paul_preset(preset, n_frames):
+def is_sequence(observations):
+    """Say whether frames follow each other in time, by how little they change."""
+    W, visible = observations.W, observations.visible
+    both = visible[1:] & visible[:-1]
+    if observations.groups is not None:
+        both &= (observations.groups[1:] == observations.groups[:-1])[:, None]
+    centered, _ = center_on_visible(W, visible)
+    change = np.square(centered[1:] - centered[:-1]).sum(-1)
+    size = np.square(centered[1:]).sum(-1)
+    enough = both.sum(1) >= 2
+    if not enough.any():
+        return False
+    ratios = np.nansum(np.where(both, change, 0), 1) / np.nansum(np.where(both, size, 0), 1)
+    return bool(np.median(np.sqrt(ratios[enough])) < _SMOOTH)
+
+
+def paul_preset(preset, n_frames, sequence):
     """Return sizes, weights, starts and schedule of PAUL and its baselines.
 
     Parameters
@@ -58,6 +81,8 @@ def paul_preset(preset, n_frames):
         As of :func:`deep_nrsfm_preset`.
     n_frames : int
         Frames to fit.
+    sequence : bool
+        Whether they follow each other in time.
 
     Returns
     -------
@@ -65,9 +90,9 @@ def paul_preset(preset, n_frames):
         ``n_components``, ``widths``, ``encoder_width``, ``rigidity_weight``, ``cycle_weight``,
         ``n_init``, ``max_iter``, ``batch_size``, ``learning_rate``, ``schedule``.
     """
-    short = n_frames <= _SEQUENCE
+    short = n_frames <= _SHORT
     published = {
-        "n_components": 4 if short else 8,
+        "n_components": 4 if short and sequence else 8,
         "widths": [256, 128, 64, 32, 16],
         "encoder_width": 512,
         "rigidity_weight": 0.0,
@@ -81,13 +106,13 @@ def paul_preset(preset, n_frames):
     if preset == "paper":
         return published
     chosen = {
-        "n_components": 4 if short else 12,
+        "n_components": 12 if not short else 4 if sequence else 8,
         "widths": [256, 128, 64, 32, 16] if short else [256, 256, 256],
         "encoder_width": 256 if short else 512,
-        "rigidity_weight": 0.5 if short else 1.0,
-        "cycle_weight": 0.0 if short else 1.0,
-        "n_init": 16 if short else 4,
-        "max_iter": 4000 if short else 8000,
+        "rigidity_weight": 0.5 if sequence else 1.0,
+        "cycle_weight": 0.0 if sequence else 1.0,
+        "n_init": 16 if short and sequence else 4,
+        "max_iter": 4000 if short and sequence else 8000,
         "batch_size": 100 if short else 256,
     }
     if preset == "quick":
