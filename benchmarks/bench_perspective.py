@@ -2,6 +2,7 @@
 
     python benchmarks/bench_perspective.py  # bodies and rigid categories
     python benchmarks/bench_perspective.py --grid  # noise by missing, like Table 5 of the paper
+    python benchmarks/bench_perspective.py --estimator PAUL  # which has no scale correction
 
 The objects' depth is a third of their distance. Every row is fitted to the same frames; errors are
 against the ground truth in the camera frame, protocols by name.
@@ -14,7 +15,7 @@ import time
 import numpy as np
 import torch
 
-from nrsfm_learn import DeepNRSfMPP
+from nrsfm_learn import PAUL, DeepNRSfMPP
 from nrsfm_learn.datasets import make_articulated_body, make_rigid_category
 from nrsfm_learn.metrics import n_mpjpe, pa_mpjpe
 
@@ -41,12 +42,11 @@ def make(kind, missing, noise, n_frames, seed):
     return make_rigid_category(n_frames, category=kind, **options)
 
 
-def measure(data, kind, model, max_iter, seed):
+def measure(cls, data, kind, model, max_iter, seed):
     """Fit one model; return errors in percent of the object's mean size, and seconds."""
     began = time.perf_counter()
-    estimator = DeepNRSfMPP(
-        k_last=8 if kind == "body" else 4, max_iter=max_iter, random_state=seed, **MODELS[model]
-    )
+    size = 8 if kind == "body" else 4
+    estimator = cls(size, max_iter=max_iter, random_state=seed, **MODELS[model])
     X = estimator.fit_transform(data.W)
     seconds = time.perf_counter() - began
     centered = data.X - data.X.mean(1, keepdims=True)
@@ -66,6 +66,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--estimator", default="DeepNRSfMPP", choices=["DeepNRSfMPP", "PAUL"])
     parser.add_argument("--kinds", nargs="+", default=["body", "car", "chair", "aeroplane"])
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--missing", nargs="+", type=float, default=[0.0, 0.3])
@@ -81,12 +82,15 @@ def main():
     if args.grid:
         args.missing, args.noise = [0.0, 0.3, 0.6], [0.0, 0.03, 0.05, 0.1]
         args.models = ["perspective"]
+    cls = {"DeepNRSfMPP": DeepNRSfMPP, "PAUL": PAUL}[args.estimator]
+    if cls is PAUL:
+        args.models = [model for model in args.models if "scale_correction" not in MODELS[model]]
     print("n_mpjpe and pa_mpjpe in percent of the object's mean distance from its centre")
     for kind, missing, noise in itertools.product(args.kinds, args.missing, args.noise):
         data = make(kind, missing, noise, args.frames, args.seed)
         base = None
         for model in args.models:
-            row = measure(data, kind, model, args.max_iter, args.seed)
+            row = measure(cls, data, kind, model, args.max_iter, args.seed)
             base = base or row
             print(
                 f"{kind:10} missing {missing:.0%} noise {noise:.0%}  {model:28}"
