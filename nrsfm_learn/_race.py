@@ -122,7 +122,9 @@ class Race:
     def report(self):
         """Return iterations done and to do, and the best start's loss."""
         losses = self.losses[self.live, self.n_done - 1].tolist()
-        return self.n_done, self.options.max_iter, min(losses)
+        # A skipped step has no loss, which min would take for the lowest if it comes first.
+        best = min(losses, key=lambda loss: (math.isnan(loss), loss))
+        return self.n_done, self.options.max_iter, best
 
     def stage(self):
         """Return the keyword ``stage`` of progress, if there is something to tell."""
@@ -136,9 +138,8 @@ class Race:
             record = {"seed": start.seed, **self.dropped.get(number, {})}
             if number == self.live[0]:
                 window = self.losses[number, max(0, self.n_done - LOSS_WINDOW) : self.n_done]
-                record.update(
-                    rung=len(self.ladder.rungs), n_iter=self.n_done, loss=window.nanmean().item()
-                )
+                rung = self.ladder.rung_of(self.n_done - 1)
+                record.update(rung=rung, n_iter=self.n_done, loss=window.nanmean().item())
             records.append({**record, "chosen": number == self.live[0]})
         return records
 

@@ -58,7 +58,8 @@ class PAUL(BaseDeepNRSfM):
     encoder_width : int, default=None
         Units of its layers.
     widths : sequence of int, default=None
-        Hidden units of :math:`f_e`, reversed those of :math:`f_d`; the paper has 256 halving to 16.
+        Hidden units of :math:`f_e`, reversed those of :math:`f_d`. By default three layers of 128 up
+        to 1,200 frames and of 256 beyond; the paper has 256 halving to 16.
     camera : {"orthographic", "weak_perspective", "perspective"}, default="orthographic"
         Orthographic has one scale for the data set, weak perspective one for each frame.
         Perspective takes ``W`` in pixels with ``intrinsics`` given to ``fit``, or on the unit focal
