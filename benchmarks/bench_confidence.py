@@ -3,11 +3,12 @@
     python benchmarks/bench_confidence.py --calibrate  # generated data: the two constants
     python benchmarks/bench_confidence.py  # real data: nominal against actual quantiles
 
-``--calibrate`` fits generated data and prints mean and standard deviation of the logarithm of error
-over spread, the constants of ``nrsfm_learn/deep/_confidence.py``. Without it the fits are of the
-real data that NRSFM_LEARN_DATA names, none of which was used for the constants, and the table says
-which part of the points has an error below the predicted quantile. Depth is compared up to one sign
-for a smooth sequence and one a frame for random views.
+``--calibrate`` fits generated data and prints the constants of ``nrsfm_learn/deep/_confidence.py``:
+the regression of the logarithm of the error on that of the spread and of the lengths' variation,
+and the deviation that remains. Without it the fits are of the real data that NRSFM_LEARN_DATA
+names, none of which was used for the constants, and the table says which part of the points has an
+error below the predicted quantile. Depth is compared up to one sign for a smooth sequence and one a
+frame for random views.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from nrsfm_learn.datasets import (
     make_articulated_body,
     make_bending_sheet,
 )
-from nrsfm_learn.deep._confidence import object_size
+from nrsfm_learn.deep._confidence import TOLERANCE, object_size
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 
@@ -74,32 +75,45 @@ def main():
     jobs = (
         recorded() if not args.calibrate else (j for s in range(args.seeds) for j in generated(s))
     )
-    logs, kept = [], {}
+    samples, kept = [], {}
     for name, data, model, per_frame in jobs:
         model.fit(data.W)
         errors = point_errors(model.reconstruction_, data.X, per_frame=per_frame)
+        size = object_size(model.reconstruction_)[:, None]
         spread = model.predict_spread(data.W)
-        log = np.log(np.maximum(errors, 1e-9) / spread).ravel()
-        logs.append(log)
+        logs = np.log(np.stack([np.maximum(errors, 1e-6 * size), spread]) / size).reshape(2, -1)
+        variation = np.full(logs.shape[1], np.log(model.length_variation_))
+        samples.append(np.stack([*logs, variation]))
         actual = " ".join(
             f"{(errors <= model.predict_spread(data.W, quantile=q)).mean():5.2f}" for q in QUANTILES
         )
-        right = (errors < 0.05 * object_size(data.X)[:, None]).mean()
+        right = (errors < TOLERANCE * size).mean()
         print(
-            f"{type(model).__name__:12} {name:14} log error/spread {log.mean():6.2f} +- "
-            f"{log.std():.2f}  actual {actual}  right {right:.2f} "
-            f"confidence {model.confidence_.mean():.2f}",
+            f"{type(model).__name__:12} {name:14} error {np.exp(logs[0].mean()):.3f} spread "
+            f"{np.exp(logs[1].mean()):.3f} variation {model.length_variation_:.3f}  actual {actual}"
+            f"  right {right:.2f} confidence {model.confidence_.mean():.2f}",
             flush=True,
         )
         kept[f"{type(model).__name__} {name}"] = np.stack([errors, spread])
     print("nominal quantiles " + " ".join(f"{q:5.2f}" for q in QUANTILES))
     if args.calibrate:
-        # Every data set counts alike, however many points it has.
-        mean = np.mean([log.mean() for log in logs])
-        deviation = np.sqrt(np.mean([np.square(log - mean).mean() for log in logs]))
-        print(f"LOG_MEAN, LOG_DEVIATION = {mean:.2f}, {deviation:.2f}")
+        regress(samples)
     if args.out:
         np.savez(args.out, **kept)
+
+
+def regress(samples):
+    """Print the constants; every data set counts alike, however many points it has."""
+    rng = np.random.default_rng(0)
+    chosen = np.concatenate([s[:, rng.integers(s.shape[1], size=5000)] for s in samples], 1)
+    error, *regressors = chosen
+    A = np.stack([*regressors, np.ones_like(error)], 1)
+    constants, *_ = np.linalg.lstsq(A, error)
+    deviation = (error - A @ constants).std()
+    print(
+        "SPREAD, VARIATION, OFFSET, DEVIATION = "
+        + ", ".join(f"{c:.2f}" for c in (*constants, deviation))
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Starts of one fit: training several modules side by side, and dropping the worse half."""
 
-import copy
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -134,7 +133,8 @@ class Lane:
             self.optimizer.step()
             return losses, finite
         with torch.no_grad():
-            # The others go on; what is not finite moves neither parameters nor moments.
+            # The others go on; what is not finite moves neither parameters nor moments. (Adam's
+            # count of steps is shared, so that a start is a step ahead after one that it skipped.)
             bad = ~finite
             for gradient in gradients:
                 gradient[bad] = 0
@@ -265,8 +265,3 @@ def lanes_of(starts, *, together, learning_rate):
     if together:
         return [Lane(numbers, starts, learning_rate)]
     return [Lane([n], [start], learning_rate) for n, start in zip(numbers, starts, strict=True)]
-
-
-def snapshot(module):
-    """Return a copy of a module's state on the CPU."""
-    return {k: v.detach().cpu().clone() for k, v in copy.copy(module.state_dict()).items()}

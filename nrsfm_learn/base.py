@@ -274,12 +274,14 @@ class BaseNRSfM(
 
         Parameters
         ----------
-        W, mask, **side_inputs
+        W, mask
             As in :meth:`transform`.
         groups : array-like of shape (n_frames,), optional
             Clip of each frame, for video: single mirrored frames are then turned to the depth with
             which the clip moves least. ``numpy.zeros(n_frames)`` for one clip. By default frames
             keep the signs they have.
+        **side_inputs
+            As in :meth:`transform`.
 
         Returns
         -------

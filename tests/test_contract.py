@@ -3,7 +3,7 @@
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from nrsfm_learn import DeepNRSfM, DeepNRSfMPP
+from nrsfm_learn import PAUL, DeepNRSfM, DeepNRSfMPP
 from nrsfm_learn.testing import all_estimators, flatten_estimator, nrsfm_estimator_checks
 
 ESTIMATORS = [
@@ -15,6 +15,9 @@ ESTIMATORS = [
     DeepNRSfMPP(n_unrolled=3, n_completions=2, n_solver_steps=1),
     DeepNRSfMPP(camera="perspective", n_completions=1),
     DeepNRSfM(camera="perspective"),
+    PAUL(codes="free"),
+    PAUL(camera="perspective", n_init=3),
+    PAUL(camera="weak_perspective", encoder="deep_nrsfm", keep_observed=False),
 ]
 FLAT = [
     *(flatten_estimator(cls)(max_iter=5) for _, cls in all_estimators()),

@@ -44,7 +44,9 @@ class AutoDecoderLifter(PAUL):
     ----------
     reconstruction_, shapes_, rotations_, translations_, scales_, codes_
         As in :class:`PAUL`.
-    n_components_, inits_, runners_up_, confidence_, loss_curve_, n_iter_, stop_reason_
+    n_components_, inits_, runners_up_, confidence_
+        As in :class:`PAUL`.
+    length_variation_, loss_curve_, n_iter_, stop_reason_
         As in :class:`PAUL`.
     module_, n_points_in_
         As in :class:`PAUL`.

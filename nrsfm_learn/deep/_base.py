@@ -16,6 +16,7 @@ from .._starts import Ladder, Start
 from .._torch import draw_seed, make_generator, resolve_device
 from .._training import TrainingOptions, train_starts, verbose_progress
 from ..base import BaseNRSfM, TooPoorWarning
+from ..model_selection import neighbor_distance_variation
 from ._confidence import error_quantile, object_size, probability_right, spread_of
 from ._criteria import CRITERIA, start_criteria
 
@@ -33,7 +34,7 @@ class BaseDeepNRSfM(BaseNRSfM):
     ``learning_rate``, ``schedule``, ``tol``, ``n_iter_no_change``, ``warm_start``,
     ``checkpoint_dir``, ``checkpoint_every``, ``device``, ``random_state`` and ``verbose`` among its
     parameters. After fit it has ``module_``, ``inits_``, ``runners_up_``, ``confidence_``,
-    ``loss_curve_``, ``n_iter_`` and ``stop_reason_``.
+    ``length_variation_``, ``loss_curve_``, ``n_iter_`` and ``stop_reason_``.
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -78,8 +79,9 @@ class BaseDeepNRSfM(BaseNRSfM):
         W, mask, **side_inputs
             As in :meth:`transform`.
         quantile : float, default=None
-            With a number between 0 and 1, the error that this part of points stays below is
-            returned instead: the spread times a factor that was measured on generated data.
+            With a number between 0 and 1, the error that this part of such points stays below is
+            returned instead. It follows from the spread and from ``length_variation_`` by a rule
+            that was measured on generated data.
 
         Returns
         -------
@@ -113,7 +115,9 @@ class BaseDeepNRSfM(BaseNRSfM):
                 warnings.simplefilter("ignore", TooPoorWarning)
                 others.append(probe.transform(W, mask, **side_inputs))
         spread = spread_of(X, others, perspective=self._nrsfm_tags().perspective)
-        return spread if quantile is None else error_quantile(spread, quantile)
+        if quantile is None:
+            return spread
+        return error_quantile(spread, object_size(X), self.length_variation_, quantile)
 
     def _with_module(self, module):
         """Return a stand-in for this estimator, which counts as fitted, with another network."""
@@ -123,26 +127,22 @@ class BaseDeepNRSfM(BaseNRSfM):
 
     def _fit_checked(self, W, mask, **side):
         super()._fit_checked(W, mask, **side)
+        shapes = self.shapes_[np.isfinite(self.shapes_).all((1, 2))]
+        self.length_variation_ = neighbor_distance_variation(shapes)
         if len(self.runners_up_):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", TooPoorWarning)
-                spread = self._fitted_spread(W, mask, **side)
-            self.confidence_ = probability_right(spread, object_size(self.reconstruction_))
+                spread = self.predict_spread(W, mask, **side)
+            size = object_size(self.reconstruction_)
+            self.confidence_ = probability_right(spread, size, self.length_variation_)
         elif hasattr(self, "confidence_"):
             del self.confidence_
-
-    def _fitted_spread(self, W, mask, **side):
-        return self.predict_spread(W, mask, **side)
 
     def _start(self):
         """Resolve device and seed; return (device, generator)."""
         device = resolve_device(self.device)
         self._seed = draw_seed(self.random_state)
         return device, make_generator(self._seed, device)
-
-    def _lift_fitted(self, observations, index):
-        """Lift frames of the fit, given which they are; for methods that hold something of each."""
-        return self._lift(observations)
 
     def _starts(self, first, objective_of, n_init, device):
         """Return the starts of a fit: the module that is there, and others like it.

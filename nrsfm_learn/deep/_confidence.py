@@ -1,11 +1,20 @@
-"""How far the starts of a fit disagree, and what that says of the error."""
+"""How far the starts of a fit disagree, and what that says of the error.
+
+The spread tells which points are worse than others, but not how bad a fit is: starts that were
+dropped early disagree much where the last one is right. How steady the lengths are tells that. So
+the logarithm of the error of a point, as a part of the object's size, is taken for normal with mean
+
+    SPREAD * log(spread / size) + VARIATION * log(variation) + OFFSET
+
+where the variation is that of the distance between each point and its steadiest neighbour.
+"""
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-# Mean and standard deviation of the logarithm of error over spread, over points of generated data:
+# Of the formula above, and the standard deviation; measured on points of generated data:
 # benchmarks/bench_confidence.py --calibrate prints them.
-LOG_MEAN, LOG_DEVIATION = -0.5, 1.0
+SPREAD, VARIATION, OFFSET, DEVIATION = 0.5, 0.5, -0.5, 1.0
 # Error, as a part of the object's size, below which a point counts as right.
 TOLERANCE = 0.05
 # Spread below which nothing more is said, as a part of the object's size.
@@ -57,12 +66,19 @@ def object_size(X):
     return np.sqrt(np.square(centered).sum(-1).mean(1))
 
 
-def error_quantile(spread, quantile):
-    """Return the error that a part ``quantile`` of points with this spread stays below."""
-    return spread * np.exp(LOG_MEAN + LOG_DEVIATION * ndtri(quantile))
+def expected_log_error(spread, size, variation):
+    """Return the mean (n_frames, n_points) of the logarithm of the error over the size."""
+    relative = np.log(spread / size[:, None])
+    return SPREAD * relative + VARIATION * np.log(max(variation, _FLOOR)) + OFFSET
 
 
-def probability_right(spread, size):
+def error_quantile(spread, size, variation, quantile):
+    """Return the error that a part ``quantile`` of such points stays below."""
+    logarithm = expected_log_error(spread, size, variation) + DEVIATION * ndtri(quantile)
+    return size[:, None] * np.exp(logarithm)
+
+
+def probability_right(spread, size, variation):
     """Return the probability that points are nearer than ``TOLERANCE`` of the size to the truth."""
-    with np.errstate(invalid="ignore"):
-        return ndtr((np.log(TOLERANCE * size[:, None] / spread) - LOG_MEAN) / LOG_DEVIATION)
+    mean = expected_log_error(spread, size, variation)
+    return ndtr((np.log(TOLERANCE) - mean) / DEVIATION)

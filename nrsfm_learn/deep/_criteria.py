@@ -40,7 +40,7 @@ def start_criteria(estimator, module, observations, loss):
     probe = estimator._with_module(module)
     index = np.unique(np.linspace(0, len(observations.W) - 1, _N_FRAMES).astype(int))
     sample = observations.take(index)
-    shapes = probe._lift_fitted(sample, index).shapes
+    shapes = probe._lift(sample).shapes
     if not np.isfinite(shapes).all():
         return {"score": math.inf}
     variation = neighbor_distance_variation(shapes)

@@ -41,7 +41,7 @@ class DeepNRSfM(DeepNRSfMPP):
     ----------
     reconstruction_, shapes_, rotations_, translations_, scales_, codes_
         As in :class:`DeepNRSfMPP`.
-    inits_, runners_up_, confidence_
+    inits_, runners_up_, confidence_, length_variation_
         As in :class:`DeepNRSfMPP`.
     dictionary_, dictionary_sizes_, loss_curve_, n_iter_, stop_reason_, module_, n_points_in_
         As in :class:`DeepNRSfMPP`.

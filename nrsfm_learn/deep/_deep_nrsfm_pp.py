@@ -157,6 +157,10 @@ class DeepNRSfMPP(BaseDeepNRSfM):
     confidence_ : ndarray of shape (n_frames, n_points)
         Probability that a point is within 5% of the object's size of the truth, from how far the
         starts disagree; only with several starts. See :meth:`predict_spread`.
+    length_variation_ : float
+        Relative variation over frames of the distance between each point and its steadiest
+        neighbour, the mean over points: the lower the better, for objects with bones or stiff
+        parts.
     loss_curve_ : ndarray of shape (n_iterations,)
         Objective of the chosen start at each iteration.
     n_iter_ : int

@@ -230,15 +230,21 @@ def on_unit_plane(observations):
 
 
 def normalize_frames(observations, camera, gain, device):
-    """Put observations on the device as :class:`Frames`; return them and the visible means."""
+    """Put observations on the device as :class:`Frames`; return them and the visible means.
+
+    Under parallel cameras the points are in the units of the shapes already and the gain is 1: it
+    is applied in the precision of ``W``, so that other units of ``W`` give the same numbers.
+    """
     W, visible = observations.W, observations.visible
     points, centers = W, np.zeros((len(W), 2), dtype=W.dtype)
+    gain = np.asarray(gain)
     if camera != "perspective":
         points, centers = center_on_visible(W, visible)
+        points, gain = points * gain[:, None, None], np.ones_like(gain)
     frames = Frames(
         to_tensor(np.where(visible[..., None], points, 0), device),
         to_tensor(visible.astype(np.float32), device),
-        to_tensor(np.asarray(gain), device),
+        to_tensor(gain, device),
         None if observations.weights is None else to_tensor(observations.weights, device),
         perspective=camera == "perspective",
     )

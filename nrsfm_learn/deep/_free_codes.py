@@ -1,5 +1,8 @@
 """Codes of frames for a decoder without an encoder."""
 
+import hashlib
+
+import numpy as np
 import torch
 
 from ..losses import frame_norm
@@ -7,6 +10,50 @@ from ._procrustean_objective import align, visible_centered
 
 _N_CANDIDATES = 256
 _N_STEPS, _LEARNING_RATE = 200, 0.03
+
+
+def frame_keys(observations):
+    """Return a number (n_frames,) for each frame by which it is known again.
+
+    Parameters
+    ----------
+    observations : Observations
+        Frames.
+
+    Returns
+    -------
+    ndarray of int64 of shape (n_frames,)
+    """
+    W = np.ascontiguousarray(observations.W, dtype=np.float64)
+    digests = b"".join(hashlib.blake2b(frame.tobytes(), digest_size=8).digest() for frame in W)
+    return np.frombuffer(digests, dtype=np.int64).copy()
+
+
+def known_codes(module, frames, keys, known_keys):
+    """Return the free codes of frames that were fitted, and solve for those of the others.
+
+    Parameters
+    ----------
+    module : ProcrusteanAutoEncoder
+        With free codes.
+    frames : Frames
+        Frames.
+    keys, known_keys : ndarray of int64
+        Of these frames, and of those of the fit.
+
+    Returns
+    -------
+    Tensor of shape (n_frames, n_components)
+    """
+    order = np.argsort(known_keys, kind="stable")
+    place = np.searchsorted(known_keys, keys, sorter=order)
+    row = order[np.minimum(place, len(order) - 1)]
+    known = known_keys[row] == keys
+    codes = module.free_codes.detach()[torch.as_tensor(row, device=frames.points.device)]
+    if not known.all():
+        others = torch.as_tensor(np.flatnonzero(~known), device=codes.device)
+        codes[others] = solve_codes(module, frames.take(others))
+    return codes
 
 
 def solve_codes(module, frames):

@@ -14,9 +14,8 @@ from .._torch import to_numpy, to_tensor
 from ..base import NRSfMTags, Reconstruction
 from ..geometry import project_perspective
 from ._base import BaseDeepNRSfM
-from ._confidence import spread_of
 from ._frames import image_gain, normalize_frames, on_unit_plane
-from ._free_codes import solve_codes
+from ._free_codes import frame_keys, known_codes
 from ._presets import PRESETS, is_sequence, paul_preset
 from ._procrustean_objective import ProcrusteanObjective
 from ._procrustean_pose import pose
@@ -58,8 +57,8 @@ class PAUL(BaseDeepNRSfM):
     encoder_width : int, default=None
         Units of its layers.
     widths : sequence of int, default=None
-        Hidden units of :math:`f_e`, reversed those of :math:`f_d`. By default three layers of 128 up
-        to 1,200 frames and of 256 beyond; the paper has 256 halving to 16.
+        Hidden units of :math:`f_e`, reversed those of :math:`f_d`. By default three layers of 128
+        up to 1,200 frames and of 256 beyond; the paper has 256 halving to 16.
     camera : {"orthographic", "weak_perspective", "perspective"}, default="orthographic"
         Orthographic has one scale for the data set, weak perspective one for each frame.
         Perspective takes ``W`` in pixels with ``intrinsics`` given to ``fit``, or on the unit focal
@@ -148,6 +147,10 @@ class PAUL(BaseDeepNRSfM):
     confidence_ : ndarray of shape (n_frames, n_points)
         Probability that a point is within 5% of the object's size of the truth, from how far the
         starts disagree; only with several starts. See :meth:`predict_spread`.
+    length_variation_ : float
+        Relative variation over frames of the distance between each point and its steadiest
+        neighbour, the mean over points: the lower the better, for objects with bones or stiff
+        parts.
     loss_curve_ : ndarray of shape (n_iterations,)
         Objective of the chosen start at each iteration.
     n_iter_ : int
@@ -373,6 +376,8 @@ class PAUL(BaseDeepNRSfM):
         self.widths_ = list(self._or(self.widths, preset.pop("widths")))
         self.encoder_width_ = self._or(self.encoder_width, preset.pop("encoder_width"))
         self.n_free_codes_ = n_frames if self.codes == "free" else 0
+        if self.codes == "free":
+            self.frame_keys_ = frame_keys(observations)
         rigidity_weight = self._or(self.rigidity_weight, preset.pop("rigidity_weight"))
         cycle_weight = self._or(self.cycle_weight, preset.pop("cycle_weight"))
         hide_fraction = self._or(self.hide_fraction, 0.0 if observations.visible.all() else 0.3)
@@ -404,23 +409,6 @@ class PAUL(BaseDeepNRSfM):
         self.loss_curve_ = result.loss_curve.numpy()
         self.n_iter_ = result.n_iter
         self.stop_reason_ = result.stop_reason
-        if self.codes == "free":
-            everything = np.arange(n_frames)
-            self._spread_of_fit = lambda: spread_of(
-                self._lift_fitted(given, everything).X,
-                [self._with_module(m)._lift_fitted(given, everything).X for m in self.runners_up_],
-                perspective=self.camera == "perspective",
-            )
-            return self._lift_fitted(given, everything)
-        return None
-
-    def _fitted_spread(self, W, mask, **side):
-        if self.codes != "free":
-            return super()._fitted_spread(W, mask, **side)
-        spread = np.full(self.reconstruction_.shape[:2], np.nan)
-        spread[np.isfinite(self.reconstruction_).all((1, 2))] = self._spread_of_fit()
-        del self._spread_of_fit
-        return spread
 
     def _lift(self, observations):
         unit = self._unit_observations(observations)
@@ -428,23 +416,14 @@ class PAUL(BaseDeepNRSfM):
         device = next(self.module_.parameters()).device
         frames, centers = normalize_frames(unit, self.camera, gain, device)
         if self.codes == "free":
-            codes = solve_codes(self.module_, frames)
+            codes = known_codes(self.module_, frames, frame_keys(unit), self.frame_keys_)
         else:
             with torch.no_grad():
                 codes = self.module_.code(frames)
-        return self._reconstruct(codes, frames, centers, observations.W.dtype)
-
-    def _lift_fitted(self, observations, index):
-        if self.codes != "free":
-            return self._lift(observations)
-        unit = self._unit_observations(observations)
-        gain, _ = image_gain(unit, self.camera, self.scale_method, self.gain_constant_)
-        codes = self.module_.free_codes.detach()[index]
-        frames, centers = normalize_frames(unit, self.camera, gain, codes.device)
-        return self._reconstruct(codes, frames, centers, observations.W.dtype)
+        return self._reconstruct(codes, frames, gain, centers, observations.W.dtype)
 
     @torch.no_grad()
-    def _reconstruct(self, codes, frames, centers, dtype):
+    def _reconstruct(self, codes, frames, gain, centers, dtype):
         """Return the reconstruction of frames with known codes."""
         found = pose(
             self.module_.decode(codes),
@@ -453,7 +432,6 @@ class PAUL(BaseDeepNRSfM):
             keep_observed=self.keep_observed,
         )
         shapes, rotations, translations = (to_numpy(a).astype(float) for a in found)
-        gain = to_numpy(frames.gain).astype(float)
         shapes = shapes / self._unit
         if self.camera == "perspective":
             scales = np.ones(len(gain))

@@ -113,7 +113,7 @@ def paul_preset(preset, n_frames, sequence):
         "rigidity_weight": 0.5 if sequence else 1.0,
         "cycle_weight": 0.0 if sequence else 1.0,
         "n_init": 16 if short and sequence else 4,
-        "max_iter": 5000 if short and sequence else 8000,
+        "max_iter": 5000 if sequence and n_frames <= 500 else 8000,
         "batch_size": 100 if short else 256,
         "learning_rate": 2e-3 if short else 1e-3,
     }

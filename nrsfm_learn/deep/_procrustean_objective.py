@@ -58,14 +58,17 @@ def align(streams, frames):
     visible = frames.visible
     normalized = [visible_centered(S, visible) for S in streams]
     mean = sum(normalized) / len(normalized)
+    # Depth counts from the centre of all points, hidden ones too.
+    whole = sum(streams) / len(streams)
+    whole = whole - whole.mean(-2, keepdim=True)
     weights = visible if frames.weights is None else visible * frames.weights
     seen_xy = frames.normalized()
     rotations = joint_onp(normalized, seen_xy, visible=weights)
     if frames.perspective:
         for _ in range(_PERSPECTIVE_PASSES):
-            seen_xy = _on_sight_lines(mean @ rotations.mT, frames)
+            seen_xy = _on_sight_lines(whole @ rotations.mT, frames)
             rotations = joint_onp(normalized, seen_xy, visible=weights)
-        seen_xy = _on_sight_lines(mean @ rotations.mT, frames)
+        seen_xy = _on_sight_lines(whole @ rotations.mT, frames)
     rotated = mean @ rotations.mT
     xy = torch.where(visible.unsqueeze(-1) > 0, seen_xy, rotated[..., :2])
     return Alignment(rotations, torch.cat((xy, rotated[..., 2:]), -1))

@@ -212,6 +212,9 @@ def refine_onp(S, W, rotation, *, visible=None, n_steps=3):
         )
         gram = torch.einsum("...pci,...pcj->...ij", by_omega, by_omega)
         moments = torch.einsum("...pci,...pc->...i", by_omega, residual).unsqueeze(-1)
+        # _least_squares leaves a factor open: the trace of its matrix.
+        trace = gram.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
+        moments = moments / trace.clamp_min(torch.finfo(gram.dtype).tiny)
         omega = _least_squares(gram, moments).squeeze(-1)
         proposal = axis_angle_to_matrix(omega) @ rotation
         X_new, residual_new = residual_of(proposal)

@@ -142,7 +142,14 @@ def check_save_and_load(estimator):
     assert type(loaded) is type(model)
     assert loaded.get_params() == model.get_params()
     for name, value in vars(model).items():
-        if name.endswith("_") and not name.startswith("_") and name != "module_":
+        if not name.endswith("_") or name.startswith("_"):
+            continue
+        if name in ("module_", "runners_up_"):
+            tensors, others = value.state_dict(), getattr(loaded, name).state_dict()
+            assert list(tensors) == list(others), name
+            for key, tensor in tensors.items():
+                np.testing.assert_array_equal(others[key].numpy(), tensor.numpy(), err_msg=key)
+        else:
             np.testing.assert_array_equal(getattr(loaded, name), value, err_msg=name)
     X = model.transform(data.hidden)
     np.testing.assert_array_equal(loaded.transform(data.hidden), X)
