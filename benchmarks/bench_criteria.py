@@ -81,6 +81,8 @@ def measure(model, data, seconds):
     }
     row["loss x neighbour distance"] = loss * row["neighbour distance"]
     row["cycle x neighbour distance"] = row["cycle error"] * row["neighbour distance"]
+    row["loss x cycle"] = loss * row["cycle error"]
+    row["loss x cycle x neighbour distance"] = row["loss x cycle"] * row["neighbour distance"]
     if hasattr(model, "dictionary_"):
         row["dictionary coherence"] = dictionary_coherence(model)
     return row, X
@@ -127,7 +129,7 @@ def table(rows):
     names = sorted(
         {k for row in rows for k in row} - {"data", "method", "seed", "seconds", "error"}
     )
-    print(f"{'criterion':28} {'pairs':>5} {'rank correlation':>16} {'regret':>7}")
+    print(f"{'criterion':34} {'pairs':>5} {'rank correlation':>16} {'regret':>7}")
     found = []
     for name in names:
         correlations, regrets = [], []
@@ -140,7 +142,7 @@ def table(rows):
             regrets.append(errors[values.argmin()] / errors.min() - 1)
         found.append((np.nanmean(correlations), len(correlations), np.mean(regrets), name))
     for correlation, n_pairs, regret, name in sorted(found, reverse=True):
-        print(f"{name:28} {n_pairs:5} {correlation:16.2f} {regret:7.2f}")
+        print(f"{name:34} {n_pairs:5} {correlation:16.2f} {regret:7.2f}")
 
 
 def main():

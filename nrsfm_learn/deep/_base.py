@@ -58,6 +58,9 @@ class BaseDeepNRSfM(BaseNRSfM):
 
     # Whether the starts of a rung train with stacked parameters: where that is the faster way.
     _trains_together = False
+    # Whether new views are lifted by a network, and not by a search: starts can then be ranked by
+    # their cycle error at every rung.
+    _lifts_views_fast = True
     # Frames that go through the network at once in transform: bounds its memory.
     _chunk_frames = 8192
 

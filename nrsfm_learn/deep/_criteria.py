@@ -15,9 +15,10 @@ _N_FRAMES = 512
 def start_criteria(estimator, module, observations, loss):
     """Measure one start of a fit that goes on.
 
-    The default score is the product of the loss and of the variation of neighbour distances: the
-    loss alone prefers shapes that fit the image with a wrong depth, whose lengths vary; the lengths
-    alone prefer shapes drawn out in depth, which vary little and fit badly.
+    The default score is the product of the loss, of the cycle error and of the variation of
+    neighbour distances. Each is fooled by something that the others see: the loss prefers shapes
+    that fit the image with a wrong depth, whose lengths vary; the lengths prefer shapes drawn out
+    in depth, which fit badly; the cycle error prefers shapes that hardly move.
 
     Parameters
     ----------
@@ -33,8 +34,8 @@ def start_criteria(estimator, module, observations, loss):
     Returns
     -------
     dict
-        ``"neighbor_distance"``; the criterion of ``start_criterion`` under its name; and
-        ``"score"``, the lower the better.
+        ``"neighbor_distance"``; ``"cycle"`` or another criterion that ``start_criterion`` asks for;
+        and ``"score"``, the lower the better.
     """
     criterion = estimator.start_criterion
     probe = estimator._with_module(module)
@@ -43,12 +44,12 @@ def start_criteria(estimator, module, observations, loss):
     shapes = probe._lift(sample).shapes
     if not np.isfinite(shapes).all():
         return {"score": math.inf}
-    variation = neighbor_distance_variation(shapes)
-    found = {"neighbor_distance": variation}
+    found = {"neighbor_distance": neighbor_distance_variation(shapes)}
     side = {k: v for k, v in sample._asdict().items() if k not in ("W", "visible")}
-    if criterion == "cycle":
+    if criterion == "cycle" or (criterion == "auto" and estimator._lifts_views_fast):
         found["cycle"] = cycle_error(probe, sample.W, **side)
     elif criterion == "hidden_keypoints":
         found["hidden_keypoints"] = 1 - hidden_keypoint_score(probe, sample.W, **side)
-    score = {"auto": loss * variation, "loss": loss, **found}[criterion]
+    product = loss * found["neighbor_distance"] * found.get("cycle", 1.0)
+    score = {"auto": product, "loss": loss, **found}[criterion]
     return {**found, "score": score}

@@ -101,8 +101,8 @@ class DeepNRSfMPP(BaseDeepNRSfM):
     start_criterion : {"auto", "neighbor_distance", "cycle", "hidden_keypoints", "loss"}, \
             default="auto"
         What starts are ranked by: the variation of the distance between each point and its
-        steadiest neighbour, times the loss ("auto") or alone; the cycle error; the error on hidden
-        keypoints; the loss.
+        steadiest neighbour; the cycle error; the error on hidden keypoints; the loss; or the
+        product of loss, variation and cycle error ("auto").
     preset : {"auto", "quick", "paper"}, default="auto"
         What fills the settings that are None: from the data's shape and ending within minutes on
         two cores, for a first look, or the supplement's (400,000 iterations).

@@ -1,5 +1,6 @@
 """Codes of frames for a decoder without an encoder."""
 
+import copy
 import hashlib
 
 import numpy as np
@@ -71,6 +72,17 @@ def solve_codes(module, frames):
     -------
     Tensor of shape (n_frames, n_components)
     """
+    # In double precision: two hundred steps make much of a rounding error, and what comes back
+    # must not depend on which other frames were asked for.
+    dtype = frames.points.dtype
+    module = copy.deepcopy(module).double()
+    frames = frames._replace(
+        **{
+            name: value.double()
+            for name, value in frames._asdict().items()
+            if isinstance(value, torch.Tensor)
+        }
+    )
     known = module.free_codes.detach()
     stride = max(1, len(known) // _N_CANDIDATES)
     known = known[::stride]
@@ -93,7 +105,7 @@ def solve_codes(module, frames):
             best = torch.where(better[:, None], codes.detach(), best)
             (codes.grad,) = torch.autograd.grad(error.sum(), codes)
             optimizer.step()
-    return best
+    return best.to(dtype)
 
 
 def _error(shapes, frames):

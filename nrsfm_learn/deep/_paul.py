@@ -93,8 +93,8 @@ class PAUL(BaseDeepNRSfM):
     start_criterion : {"auto", "neighbor_distance", "cycle", "hidden_keypoints", "loss"}, \
             default="auto"
         What starts are ranked by: the variation of the distance between each point and its
-        steadiest neighbour, times the loss ("auto") or alone; the cycle error; the error on hidden
-        keypoints; the loss.
+        steadiest neighbour; the cycle error; the error on hidden keypoints; the loss; or the
+        product of loss, variation and cycle error ("auto").
     preset : {"auto", "quick", "paper"}, default="auto"
         What fills the settings that are None: from the data's shape and ending within minutes on
         two cores, for a first look, or what the paper says.
@@ -299,6 +299,10 @@ class PAUL(BaseDeepNRSfM):
         # Measured on a CPU: a rung of small networks is 1.2 to 1.3 times faster, see
         # bench_multistart.py. Block soft thresholding knows no vmap.
         return self.encoder == "mlp"
+
+    @property
+    def _lifts_views_fast(self):
+        return self.codes == "encoder"
 
     # -- latent codes
     # -------------------------------------------------------------------------------------

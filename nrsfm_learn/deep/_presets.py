@@ -68,8 +68,8 @@ def is_sequence(observations):
     enough = both.sum(1) >= 2
     if not enough.any():
         return False
-    ratios = np.nansum(np.where(both, change, 0), 1) / np.nansum(np.where(both, size, 0), 1)
-    return bool(np.median(np.sqrt(ratios[enough])) < _SMOOTH)
+    change, size = (np.where(both, a, 0)[enough].sum(1) for a in (change, size))
+    return bool(np.median(np.sqrt(change / np.maximum(size, np.finfo(float).tiny))) < _SMOOTH)
 
 
 def paul_preset(preset, n_frames, sequence):

@@ -79,8 +79,14 @@ def test_score(case, criterion):
     model.set_params(start_criterion=before["start_criterion"])
     variation = breathing(model.shapes_)
     assert found["neighbor_distance"] == pytest.approx(variation, rel=1e-4)
+
+    def product():
+        # Views are too dear for a search over codes.
+        fast = getattr(model, "codes", "encoder") == "encoder"
+        return 0.7 * variation * (cycle_error(model, data.W, **side) if fast else 1)
+
     expected = {
-        "auto": lambda: 0.7 * variation,
+        "auto": product,
         "neighbor_distance": lambda: variation,
         "loss": lambda: 0.7,
         "cycle": lambda: cycle_error(model, data.W, **side),
@@ -116,15 +122,15 @@ def test_frames_are_spread_over_the_data(monkeypatch):
     data = make_low_rank(n_frames=100, n_points=8, rank=2, random_state=0)
     model = PAUL(**SMALL, codes="free").fit(data.W)
     seen = []
-    lift = PAUL._lift_fitted
+    lift = PAUL._lift
 
-    def lift_fitted(self, observations, index):
-        seen.append((observations, index))
-        return lift(self, observations, index)
+    def noting_lift(self, observations):
+        seen.append(observations)
+        return lift(self, observations)
 
-    monkeypatch.setattr(PAUL, "_lift_fitted", lift_fitted)
+    monkeypatch.setattr(PAUL, "_lift", noting_lift)
     found = start_criteria(model, model.module_, Observations(data.W, data.visible), 1.0)
-    ((sample, index),) = seen
-    np.testing.assert_array_equal(index, np.linspace(0, 99, 10).astype(int))
+    (sample,) = seen
+    index = np.linspace(0, 99, 10).astype(int)
     np.testing.assert_array_equal(sample.W, data.W[index])
     assert found["neighbor_distance"] == pytest.approx(breathing(model.shapes_[index]), rel=1e-4)
