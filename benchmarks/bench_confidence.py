@@ -52,7 +52,7 @@ def generated(seed):
 
 def recorded():
     """Yield the same for real data."""
-    for name in ("pickup", "yoga", "stretch", "dance"):
+    for name in ("pickup", "yoga", "dance"):
         data = load_short_sequence(name)
         yield name, data, PAUL(random_state=0), False
     data = load_cmu_joints(18)
