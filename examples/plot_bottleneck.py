@@ -76,6 +76,6 @@ plt.show()
 # %%
 # On the walking body two numbers are too few: error and loss are highest there. From four on,
 # longer codes change neither by much, so that a value that is too large does less harm than one
-# that is too small. On "pickup", where it was present, two are enough already. One of its eight fits
-# has more than twice the error of the others, at a loss that is hardly higher: such fits are what
-# several starts are for, see :doc:`/user_guide/starts`.
+# that is too small. On "pickup", where it was present, two are enough already. One of its eight
+# fits has more than twice the error of the others, at a loss that is hardly higher: such fits are
+# what several starts are for, see :doc:`/user_guide/starts`.

@@ -75,22 +75,22 @@ errors = point_errors(body, model.reconstruction_)
 frame = model.confidence_.std(1).argmax()
 shape = model.reconstruction_[frame]
 
-figure, axes = plt.subplots(2, 1, figsize=(6, 5), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(7, 4), layout="constrained")
 for ax, values, label, cmap in (
     (axes[0], model.confidence_[frame], "confidence", "viridis"),
     (axes[1], errors[frame], "error / size", "viridis_r"),
 ):
     for edge in body.edges:
         ax.plot(*shape[list(edge)][:, [2, 1]].T, color="0.7", zorder=0)
-    dots = ax.scatter(*shape[:, [2, 1]].T, c=values, cmap=cmap, vmin=0)
+    dots = ax.scatter(*shape[:, [2, 1]].T, c=values, cmap=cmap)
     figure.colorbar(dots, ax=ax, label=label)
     ax.set(aspect="equal", xlabel="depth", xticks=[], yticks=[])
     ax.invert_yaxis()
 plt.show()
 
 # %%
-# The two agree in part. Some of the joints with a large error are those that the starts disagree
-# about; others were trusted, and wrong.
+# The two agree in part. Confidence differs less from joint to joint than the errors do, and not
+# every joint that is wrong stands out.
 
 # %%
 # Nominal and actual quantiles
@@ -120,9 +120,9 @@ axes[1].set(xlabel="tenth of points by confidence", ylabel="mean error / size (%
 plt.show()
 
 # %%
-# How near a curve is to the dotted line differs between data sets: a predicted quantile is good to
-# tell a percent from a tenth, and not for more. The order is the more reliable part. On the two
-# generated data sets the error falls from left to right; on "pickup", where it was present, all
+# On generated data the curves cross the dotted line: there are fewer small errors than predicted,
+# and fewer large ones. On "pickup", where it was present, errors are smaller than predicted. As to
+# the order, the error falls from left to right on generated data, by about half. On "pickup" all
 # groups are below four percent, and the order says little.
 #
 # What it cannot see

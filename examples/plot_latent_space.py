@@ -85,9 +85,9 @@ plt.show()
 # %%
 # From a path, both methods have consecutive frames side by side, and "pickup", where it was
 # present, becomes a curve. Of the walking body from random sides little order is left with either
-# after so short a run. The paper found clearer curves with PAUL than without the auto-encoder, after
-# far longer training and on other data; here it does not show. Two numbers are few for a walking
-# body: the errors tell.
+# after so short a run. The paper found clearer curves with PAUL than without the auto-encoder,
+# after far longer training and on other data; here it does not show. Two numbers are few for a
+# walking body: the errors tell.
 #
 # Shapes along the way
 # --------------------

@@ -98,11 +98,10 @@ class DeepNRSfMPP(BaseDeepNRSfM):
         What the number of starts is divided by at each rung.
     rung_iter : int or "auto", default="auto"
         Iterations of a rung; "auto" is a sixteenth of ``max_iter``.
-    start_criterion : {"auto", "neighbor_distance", "cycle", "hidden_keypoints", "loss"}, \
-            default="auto"
-        What starts are ranked by: the variation of the distance between each point and its
-        steadiest neighbour; the cycle error; the error on hidden keypoints; the loss; or the
-        product of loss, variation and cycle error ("auto").
+    start_criterion : str, default="auto"
+        What starts are ranked by: "neighbor_distance", the variation of the distance between each
+        point and its steadiest neighbour; "cycle", the cycle error; "hidden_keypoints", the error
+        on those; "loss"; or "auto", the product of loss, variation and cycle error.
     preset : {"auto", "quick", "paper"}, default="auto"
         What fills the settings that are None: from the data's shape and ending within minutes on
         two cores, for a first look, or the supplement's (400,000 iterations).
