@@ -50,11 +50,15 @@ def generated(seed):
     yield "sheet", sheet, PAUL(max_iter=1500, random_state=seed), True
 
 
-def recorded():
+def recorded(names):
     """Yield the same for real data."""
-    for name in ("pickup", "yoga", "dance"):
+    for name in names:
+        if name == "S18":
+            continue
         data = load_short_sequence(name)
         yield name, data, PAUL(random_state=0), False
+    if "S18" not in names:
+        return
     data = load_cmu_joints(18)
     yield "S18", data, PAUL(random_state=0), True
     yield "S18", data, DeepNRSfMPP(max_iter=3000, random_state=0), True
@@ -66,6 +70,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--calibrate", action="store_true")
+    parser.add_argument("--data", nargs="+", default=["pickup", "yoga", "dance", "S18"])
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--out", default=None, help="npz file for errors and spreads")
@@ -73,7 +78,9 @@ def main():
     if args.threads:
         torch.set_num_threads(args.threads)
     jobs = (
-        recorded() if not args.calibrate else (j for s in range(args.seeds) for j in generated(s))
+        recorded(args.data)
+        if not args.calibrate
+        else (j for s in range(args.seeds) for j in generated(s))
     )
     samples, kept = [], {}
     for name, data, model, per_frame in jobs:

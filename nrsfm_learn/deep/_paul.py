@@ -47,8 +47,8 @@ class PAUL(BaseDeepNRSfM):
     ----------
     n_components : int or "auto", default="auto"
         Length of a code. "auto" is 4 for a sequence (frames that change little from one to the
-        next) and 8 for other frames, up to 1,200 of them, and 12 beyond. Too many do little harm
-        on clean data; noisy data want fewer.
+        next) and 8 for other frames, up to 1,200 of them, and 12 beyond. Too many do little
+        harm.
     codes : {"encoder", "free"}, default="encoder"
         Codes from a 2D-3D encoder, or one free variable for each frame.
     encoder : {"mlp", "deep_nrsfm"}, default="mlp"
