@@ -165,7 +165,7 @@ class ProcrusteanObjective(nn.Module):
         shapes = self.module.decode(codes)
         streams = [shapes]
         if self.autoencode:
-            streams.append(self.module.decode(self.module.reencode(shapes)))
+            streams.append(self.module.decode(self.module.encode_shapes(shapes)))
         loss = self._reconstruction(streams, frames)
         loss = loss + self.code_weight * codes.square().sum(-1).mean()
         if self.decay_weight:

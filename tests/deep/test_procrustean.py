@@ -72,7 +72,7 @@ def test_decoder_and_shape_encoder():
     module = shake(make())
     codes = torch.randn(F, K, generator=torch.Generator().manual_seed(2)).double()
     S, again = module.decode(codes), None
-    again = module.reencode(S).detach().numpy()
+    again = module.encode_shapes(S).detach().numpy()
     for f in range(F):
         shape = perceptron(module.decoder.layers, codes[f].numpy()).reshape(P, 3)
         shape = shape - shape.mean(0)
@@ -162,12 +162,12 @@ def test_mirror():
     module = shake(make())
     codes = torch.randn(F, K, generator=torch.Generator().manual_seed(2)).double()
     S = module.decode(codes).detach()
-    again = module.reencode(S).detach()
+    again = module.encode_shapes(S).detach()
     before = [p.detach().clone() for p in module.parameters()]
     module.mirror_()
     mirrored = module.decode(codes)
     torch.testing.assert_close(mirrored, S * torch.tensor([1, 1, -1]))
-    torch.testing.assert_close(module.reencode(mirrored), again)
+    torch.testing.assert_close(module.encode_shapes(mirrored), again)
     module.mirror_()
     assert all(torch.equal(a, b) for a, b in zip(before, module.parameters(), strict=True))
     without = shake(make(autoencode=False))

@@ -161,7 +161,7 @@ def decode(module, codes):
     return S - S.mean(1, keepdims=True)
 
 
-def reencode(module, S):
+def encode_shapes(module, S):
     return perceptron(module.shape_encoder.layers, S.reshape(len(S), -1))
 
 
@@ -189,7 +189,7 @@ def test_objective_of_the_paper(perspective, autoencode, missing, weighted):
     codes = module.free_codes.detach().numpy()
     streams = [decode(module, codes)]
     if autoencode:
-        streams.append(decode(module, reencode(module, streams[0])))
+        streams.append(decode(module, encode_shapes(module, streams[0])))
     expected = reconstruction([torch.from_numpy(S) for S in streams], frames)
     expected += 0.3 * (codes**2).sum(1).mean()
     squares = sum((layer.weight.detach().numpy() ** 2).sum() for layer in module.decoder.layers)
@@ -204,7 +204,7 @@ def test_codes_come_from_the_encoder(perspective):
     with torch.no_grad():
         codes = objective.module.code(frames).numpy()
     S = decode(objective.module, codes)
-    streams = [S, decode(objective.module, reencode(objective.module, S))]
+    streams = [S, decode(objective.module, encode_shapes(objective.module, S))]
     expected = reconstruction([torch.from_numpy(S) for S in streams], frames)
     assert value(objective) == pytest.approx(expected, rel=1e-8)
 
@@ -410,7 +410,7 @@ def test_keypoints_are_hidden_from_the_encoder_alone(monkeypatch):
     assert (shown.points[shown.visible == 0] == 0).all()
     with torch.no_grad():
         S = objective.module.decode(objective.module.code(shown))
-        streams = [S, objective.module.decode(objective.module.reencode(S))]
+        streams = [S, objective.module.decode(objective.module.encode_shapes(S))]
     assert loss == pytest.approx(reconstruction(streams, frames), rel=1e-8)
 
 

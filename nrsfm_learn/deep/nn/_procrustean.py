@@ -212,7 +212,7 @@ class ProcrusteanAutoEncoder(nn.Module):
         shapes = self.decoder(codes).unflatten(-1, (self.n_points, 3))
         return shapes - shapes.mean(-2, keepdim=True)
 
-    def reencode(self, shapes):
+    def encode_shapes(self, shapes):
         """Return the codes (n_frames, K) of shapes."""
         return self.shape_encoder(shapes.flatten(-2))
 
