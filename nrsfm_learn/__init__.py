@@ -9,10 +9,14 @@ from importlib import import_module
 from nrsfm_learn._version import __version__
 
 _EXPORTS = {
+    "BMM": "nrsfm_learn.classical.BMM",
     "AutoDecoderLifter": "nrsfm_learn.deep.AutoDecoderLifter",
     "DeepNRSfM": "nrsfm_learn.deep.DeepNRSfM",
     "DeepNRSfMPP": "nrsfm_learn.deep.DeepNRSfMPP",
     "PAUL": "nrsfm_learn.deep.PAUL",
+    "RevisitedBMM": "nrsfm_learn.classical.RevisitedBMM",
+    "RigidFactorization": "nrsfm_learn.classical.RigidFactorization",
+    "TrajectoryBasis": "nrsfm_learn.classical.TrajectoryBasis",
     "diagnose": "nrsfm_learn.diagnosis.diagnose",
     "load": "nrsfm_learn._persistence.load_estimator",
 }
@@ -20,6 +24,7 @@ _EXPORTS = {
 _SUBMODULES = frozenset(
     {
         "base",
+        "classical",
         "datasets",
         "deep",
         "diagnosis",

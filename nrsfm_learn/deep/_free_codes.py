@@ -1,33 +1,16 @@
 """Codes of frames for a decoder without an encoder."""
 
 import copy
-import hashlib
 
 import numpy as np
 import torch
 
+from .._frame_keys import match_keys
 from ..losses import frame_norm
 from ._procrustean_objective import align, visible_centered
 
 _N_CANDIDATES = 256
 _N_STEPS, _LEARNING_RATE = 200, 0.03
-
-
-def frame_keys(observations):
-    """Return a number (n_frames,) for each frame by which it is known again.
-
-    Parameters
-    ----------
-    observations : Observations
-        Frames.
-
-    Returns
-    -------
-    ndarray of int64 of shape (n_frames,)
-    """
-    W = np.ascontiguousarray(observations.W, dtype=np.float64)
-    digests = b"".join(hashlib.blake2b(frame.tobytes(), digest_size=8).digest() for frame in W)
-    return np.frombuffer(digests, dtype=np.int64).copy()
 
 
 def known_codes(module, frames, keys, known_keys):
@@ -46,10 +29,7 @@ def known_codes(module, frames, keys, known_keys):
     -------
     Tensor of shape (n_frames, n_components)
     """
-    order = np.argsort(known_keys, kind="stable")
-    place = np.searchsorted(known_keys, keys, sorter=order)
-    row = order[np.minimum(place, len(order) - 1)]
-    known = known_keys[row] == keys
+    row, known = match_keys(keys, known_keys)
     codes = module.free_codes.detach()[torch.as_tensor(row, device=frames.points.device)]
     if not known.all():
         others = torch.as_tensor(np.flatnonzero(~known), device=codes.device)

@@ -10,12 +10,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from .._frame_keys import frame_keys
 from .._torch import to_numpy, to_tensor
 from ..base import NRSfMTags, Reconstruction
 from ..geometry import project_perspective
 from ._base import BaseDeepNRSfM
 from ._frames import image_gain, normalize_frames, on_unit_plane
-from ._free_codes import frame_keys, known_codes
+from ._free_codes import known_codes
 from ._presets import PRESETS, is_sequence, paul_preset
 from ._procrustean_objective import ProcrusteanObjective
 from ._procrustean_pose import pose

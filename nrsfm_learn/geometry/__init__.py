@@ -1,5 +1,6 @@
 """Pure, batched, differentiable geometry on torch tensors, float32 or float64, on any device."""
 
+from .aligned import aligned_nuclear_norm, procrustean_cost, procrustes_aligned
 from .bilinear import (
     block_code,
     center_dictionary,
@@ -42,6 +43,7 @@ __all__ = [
     "GeneralizedProcrustesFit",
     "OnPFit",
     "ProcrustesFit",
+    "aligned_nuclear_norm",
     "axis_angle_to_matrix",
     "block_code",
     "cayley_to_matrix",
@@ -63,7 +65,9 @@ __all__ = [
     "onp",
     "perspective_translation",
     "pixels_to_unit_plane",
+    "procrustean_cost",
     "procrustes",
+    "procrustes_aligned",
     "project_orthographic",
     "project_perspective",
     "project_weak_perspective",

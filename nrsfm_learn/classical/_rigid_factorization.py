@@ -1,0 +1,214 @@
+"""Rigid structure from motion by factorisation."""
+
+import torch
+from sklearn.utils._param_validation import StrOptions
+
+from ..base import NRSfMTags
+from ..geometry import onp, refine_onp
+from ._base import BaseClassicalNRSfM, Solution
+from ._metric_upgrade import constant_scale_upgrade, free_scale_upgrade, motion_factor
+
+# Least curvature of a point's position, over the largest: depth that no camera sees stays put.
+_RIDGE = 1e-9
+
+
+def solve_rigid(
+    tracks, completed, *, scale=False, n_init=5, max_iter=200, tol=1e-7, generator=None
+):
+    r"""Fit one rigid shape and an orthographic camera a frame.
+
+    .. math::
+
+        \min_{S, R_f, s_f, t_f} \sum_{f,p} m_{fp} \| w_{fp} - s_f R_f^{xy} S_p - t_f \|^2
+
+    The rank-3 factorisation of the (completed) measurement matrix and its metric upgrade give the
+    start. Then cameras and points are improved in turn; neither step raises the sum.
+
+    Parameters
+    ----------
+    tracks : Tracks
+        Keypoints.
+    scale : bool, default=False
+        Whether each frame has a scale of its own.
+    n_init : int, default=5
+        Starts of the metric upgrade.
+    max_iter : int, default=200
+        Most rounds.
+    tol : float, default=1e-7
+        Relative fall of the sum at which to stop.
+    generator : torch.Generator
+        Draws the starts.
+
+    Returns
+    -------
+    Solution
+    """
+    motion = motion_factor(completed, 3)
+    if scale:
+        upgrade = free_scale_upgrade(motion)
+    else:
+        upgrade = constant_scale_upgrade(motion, n_init, generator)
+    R, scales = upgrade.rotations, upgrade.scales if scale else torch.ones_like(upgrade.scales)
+    offsets = tracks.offsets(completed)
+    shape = resect(tracks, R, scales, offsets)
+    W, weights = tracks.points, tracks.weights
+    curve, converged, n_iter = [], False, 0
+    while n_iter < max_iter and not converged:
+        n_iter += 1
+        shapes = shape.expand(len(W), -1, -1)
+        R = refine_onp(shapes, W, R, visible=weights) if not scale else R
+        if scale:
+            R, scales = _scaled_camera(shapes, W, weights, R, scales)
+        offsets = tracks.offsets(scales[:, None, None] * (shapes @ R.mT)[..., :2])
+        shape = resect(tracks, R, scales, offsets)
+        shape = shape - shape.mean(0)
+        left = W - scales[:, None, None] * (shape @ R.mT)[..., :2]
+        left = left - tracks.offsets(W - left)[:, None]
+        curve.append(float((weights[..., None] * left.square()).sum()))
+        converged = len(curve) > 1 and curve[-2] - curve[-1] <= tol * curve[-2]
+    if scale:
+        shape, scales = shape * scales.mean(), scales / scales.mean()
+    shapes = shape.expand(len(W), -1, -1)
+    offsets = tracks.offsets(scales[:, None, None] * (shapes @ R.mT)[..., :2])
+    return Solution(shapes, R, scales, offsets, curve, n_iter, converged)
+
+
+def resect(tracks, rotations, scales, offsets):
+    """Return the least-squares position (n_points, 3) of each point, given the cameras."""
+    motion = scales[:, None, None] * rotations[:, :2]
+    A = torch.einsum("fp,fci,fcj->pij", tracks.weights, motion, motion)
+    target = tracks.points - offsets[:, None]
+    b = torch.einsum("fp,fci,fpc->pi", tracks.weights, motion, target)
+    ridge = _RIDGE * A.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
+    return torch.linalg.solve(A + ridge * torch.eye(3, dtype=A.dtype, device=A.device), b)
+
+
+def _scaled_camera(shapes, W, weights, R, scales):
+    """Take the better of two cameras: orthographic-N-point's, or the present one refined."""
+    fit = onp(shapes, W, visible=weights)
+    refined = refine_onp(scales[:, None, None] * shapes, W, R, visible=weights)
+    candidates = torch.stack([fit.rotation, refined])
+    total = weights.sum(1, keepdim=True)
+    errors, factors = [], []
+    w = weights[..., None]
+    target = W - (w * W).sum(1, keepdim=True) / total[..., None]
+    for rotation in candidates:
+        posed = (shapes @ rotation.mT)[..., :2]
+        posed = posed - (w * posed).sum(1, keepdim=True) / total[..., None]
+        power = (w * posed.square()).sum((1, 2)).clamp_min(1e-300)
+        factor = ((w * posed * target).sum((1, 2)) / power).clamp_min(1e-6)
+        factors.append(factor)
+        errors.append((w * (target - factor[:, None, None] * posed).square()).sum((1, 2)))
+    better = errors[0] < errors[1]
+    R = torch.where(better[:, None, None], candidates[0], candidates[1])
+    return R, torch.where(better, factors[0], factors[1])
+
+
+class RigidFactorization(BaseClassicalNRSfM):
+    r"""Rigid structure from motion by factorisation, with missing keypoints.
+
+    .. math::
+
+        \min_{S, R_f, s_f, t_f} \sum_{f,p} m_{fp} \| w_{fp} - s_f R_f^{xy} S_p - t_f \|^2
+
+    The baseline of all methods, and the right one for objects that do not deform.
+
+    Parameters
+    ----------
+    camera : {"orthographic", "weak_perspective"}, default="orthographic"
+        One scale for all frames, or one a frame.
+    n_init : int, default=5
+        Starts of the metric upgrade under orthography.
+    max_iter : int, default=200
+        Most rounds of improvement.
+    tol : float, default=1e-7
+        Relative fall of the objective at which to stop.
+    device : {"auto", "cpu", "cuda"} or torch.device, default="auto"
+        Where to compute.
+    random_state : int, RandomState instance or None, default=0
+        Seed of the starts, and of what is withheld to complete ``W``.
+
+    Attributes
+    ----------
+    reconstruction_ : ndarray of shape (n_frames, n_points, 3)
+        Camera-frame points of the fitted frames, in units of ``W``.
+    shapes_, rotations_, translations_, scales_ : ndarray
+        Shape (the same in all frames), rotation, translation and scale of each frame.
+    mean_shape_ : ndarray of shape (n_points, 3)
+        The rigid shape, in units of ``W``.
+    loss_curve_ : ndarray of shape (n_iter,)
+        Objective, in squares of the size of ``W``.
+    n_iter_ : int
+        Rounds.
+    converged_ : bool
+        Whether ``tol`` was met; a warning tells if not.
+    n_points_in_ : int
+        Number of points.
+
+    See Also
+    --------
+    EMPPCA : Deforming objects, from a rigid start.
+
+    Notes
+    -----
+    Frames that ``fit`` has not seen are lifted by orthographic-N-point. Mirror images in depth of
+    shape and cameras together fit equally well. Time grows linearly with frames and points: a round
+    is :math:`O(FP)`; completion of missing keypoints is :math:`O(F P^2)`.
+
+    References
+    ----------
+    .. [1] C. Tomasi, T. Kanade, "Shape and motion from image streams under orthography: a
+       factorization method", IJCV 9(2), 1992.
+    .. [2] C. Poelman, T. Kanade, "A paraperspective factorization method for shape and motion
+       recovery", IEEE TPAMI 19(3), 1997: scaled orthography.
+
+    Examples
+    --------
+    >>> from nrsfm_learn import RigidFactorization
+    >>> from nrsfm_learn.datasets import make_low_rank
+    >>> data = make_low_rank(n_frames=40, n_points=10, rank=1, random_state=0)
+    >>> RigidFactorization().fit_transform(data.W).shape
+    (40, 10, 3)
+    """
+
+    _parameter_constraints = {  # noqa: RUF012
+        **BaseClassicalNRSfM._parameter_constraints,
+        "camera": [StrOptions({"orthographic", "weak_perspective"})],
+        "n_init": BaseClassicalNRSfM._parameter_constraints["max_iter"],
+    }
+    del _parameter_constraints["n_bases"]
+
+    def __init__(
+        self,
+        *,
+        camera="orthographic",
+        n_init=5,
+        max_iter=200,
+        tol=1e-7,
+        device="auto",
+        random_state=0,
+    ):
+        self.camera = camera
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.device = device
+        self.random_state = random_state
+
+    def _nrsfm_tags(self):
+        return NRSfMTags(stochastic=False)
+
+    @property
+    def _lifts_scale(self):
+        return self.camera == "weak_perspective"
+
+    def _solve(self, tracks, completed, n_bases, generator):
+        return solve_rigid(
+            tracks,
+            completed,
+            scale=self._lifts_scale,
+            n_init=self.n_init,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            generator=generator,
+        )
