@@ -1,8 +1,19 @@
 """Methods that factorise: linear algebra, no networks."""
 
 from ._bmm import BMM
+from ._column_space_fitting import ColumnSpaceFitting
+from ._em_ppca import EMPPCA
+from ._procrustean_regression import ProcrusteanRegression
 from ._revisited_bmm import RevisitedBMM
 from ._rigid_factorization import RigidFactorization
 from ._trajectory_basis import TrajectoryBasis
 
-__all__ = ["BMM", "RevisitedBMM", "RigidFactorization", "TrajectoryBasis"]
+__all__ = [
+    "BMM",
+    "EMPPCA",
+    "ColumnSpaceFitting",
+    "ProcrusteanRegression",
+    "RevisitedBMM",
+    "RigidFactorization",
+    "TrajectoryBasis",
+]

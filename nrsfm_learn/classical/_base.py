@@ -71,8 +71,8 @@ class Solution(NamedTuple):
 class BaseClassicalNRSfM(BaseNRSfM):
     """Base class of the methods that factorise; see :class:`nrsfm_learn.base.BaseNRSfM`.
 
-    A method gives ``_solve(tracks, completed, n_bases, generator) -> Solution``, and has
-    ``n_bases`` (unless it is rigid), ``device`` and ``random_state`` among its parameters. After
+    A method gives ``_solve(tracks, start, n_bases, generator) -> Solution``, and has
+    ``n_bases`` (unless it needs none), ``device`` and ``random_state`` among its parameters. After
     fit it has ``n_bases_``, ``n_bases_errors_``, ``loss_curve_``, ``n_iter_`` and ``converged_``;
     inductive methods ``mean_shape_`` and ``basis_``, too.
     """
@@ -89,19 +89,31 @@ class BaseClassicalNRSfM(BaseNRSfM):
     _min_frames = 3
     # Points without which there is no rank to speak of.
     _min_points = 4
+    # Error of withheld keypoints, over that of the centroid, that asks for no further bases.
+    _fine_error = 0.0
     # Whether each unseen frame has a scale of its own.
     _lifts_scale = False
 
     def _nrsfm_tags(self):
         return NRSfMTags(stochastic=False)
 
-    def _solve(self, tracks, completed, n_bases, generator):
-        """Return the :class:`Solution` of tracks, of which a completed copy is at hand."""
+    def _start(self, tracks, completed, generator):
+        """Return what a solution starts from, whatever its number of bases: the completed
+        keypoints, unless a method says otherwise.
+        """
+        return completed
+
+    def _solve(self, tracks, start, n_bases, generator):
+        """Return the :class:`Solution` of tracks."""
         raise NotImplementedError
 
-    def _predict(self, tracks, completed, n_bases, generator):
+    def _predict(self, tracks, start, n_bases, generator):
         """Return keypoints (n_frames, n_points, 2) as a model with so many bases predicts them."""
-        return self._solve(tracks, completed, n_bases, generator).keypoints
+        return self._solve(tracks, start, n_bases, generator).keypoints
+
+    def _n_components(self):
+        """Return how many components of the fitted shapes may lift unseen frames."""
+        return _COMPONENTS * self.n_bases_
 
     def _candidates(self, tracks):
         """Return the numbers of bases to choose from, ascending."""
@@ -121,8 +133,8 @@ class BaseClassicalNRSfM(BaseNRSfM):
         tracks = tracks_of(observations, device)
         with torch.no_grad():
             n_bases, errors = self._resolve_n_bases(tracks, generator)
-            completed = complete_tracks(tracks, generator).points
-            solution = self._solve(tracks, completed, n_bases, generator)
+            solution = self._solve(tracks, self._begin(tracks, generator), n_bases, generator)
+            solution = _settle_depth(solution)
         if not torch.isfinite(solution.shapes).all():
             raise ValueError(
                 f"{name} with {n_bases} bases found no finite shapes: use fewer bases, or look at "
@@ -140,6 +152,9 @@ class BaseClassicalNRSfM(BaseNRSfM):
         self.n_iter_, self.converged_ = solution.n_iter, solution.converged
         return self._remember(observations, tracks, solution)
 
+    def _begin(self, tracks, generator):
+        return self._start(tracks, complete_tracks(tracks, generator).points, generator)
+
     def _resolve_n_bases(self, tracks, generator):
         """Return the number of bases, and the errors it was chosen by."""
         n_bases = getattr(self, "n_bases", 1)
@@ -153,7 +168,14 @@ class BaseClassicalNRSfM(BaseNRSfM):
                 )
             return n_bases, {}
 
-        n_bases, errors = choose_n_bases(self._candidates(tracks), self._predict, tracks, generator)
+        n_bases, errors = choose_n_bases(
+            self._candidates(tracks),
+            self._begin,
+            self._predict,
+            tracks,
+            generator,
+            fine=self._fine_error,
+        )
         return n_bases, {str(k): e for k, e in errors.items()}
 
     def _largest(self, tracks):
@@ -170,9 +192,7 @@ class BaseClassicalNRSfM(BaseNRSfM):
         codes, basis = solution.codes, solution.basis
         if self._nrsfm_tags().inductive:
             if basis is None:
-                basis, codes = learn_basis(
-                    shapes, _COMPONENTS * self.n_bases_, _noise(tracks, solution)
-                )
+                basis, codes = learn_basis(shapes, self._n_components(), _noise(tracks, solution))
             self.mean_shape_ = to_numpy(size * basis.mean)
             self.basis_ = to_numpy(size * basis.basis)
             self.noise_ = size * basis.noise
@@ -228,6 +248,33 @@ class BaseClassicalNRSfM(BaseNRSfM):
             lift.codes,
             observations.W.dtype,
         )
+
+
+def _settle_depth(solution):
+    """Choose between a solution and its mirror image: the point farthest from the image plane
+    through its frame's centre lies behind it.
+
+    Both are equally good; rounding must not decide between them.
+    """
+    mean = solution.shapes.mean(1, keepdim=True)
+    depth = ((solution.shapes - mean) @ solution.rotations.mT)[..., 2]
+    depth = (solution.scales[:, None] * depth).flatten()
+    if depth[depth.abs().argmax()] >= 0:
+        return solution
+    mirror = torch.ones(3, dtype=depth.dtype, device=depth.device)
+    mirror[2] = -1
+    basis = solution.basis
+    if basis is not None:
+        basis = basis._replace(
+            mean=basis.mean * mirror,
+            basis=basis.basis * mirror,
+            candidates=basis.candidates * mirror,
+        )
+    return solution._replace(
+        shapes=solution.shapes * mirror,
+        rotations=mirror[:, None] * solution.rotations * mirror,
+        basis=basis,
+    )
 
 
 def _noise(tracks, solution):

@@ -78,9 +78,14 @@ def learn_basis(shapes, n_bases, noise):
     n_bases = int(min(n_bases, (values[: n_frames - 1] > 1e-6 * size).sum()))
     root = n_frames**0.5
     basis = (values[:n_bases, None] * right[:n_bases] / root).reshape(n_bases, n_points, 3)
-    stride = max(1, n_frames // _N_CANDIDATES)
-    candidates = torch.cat([mean[None], shapes[::stride]])
-    return ShapeBasis(mean, basis, noise, candidates), left[:, :n_bases] * root
+    model = ShapeBasis(mean, basis, noise, strided(mean, shapes))
+    return model, left[:, :n_bases] * root
+
+
+def strided(mean, shapes):
+    """Return the mean shape and some of the shapes, for :attr:`ShapeBasis.candidates`."""
+    stride = max(1, len(shapes) // _N_CANDIDATES)
+    return torch.cat([mean[None], shapes[::stride]])
 
 
 def lift_with_basis(points, weights, model, *, scale=False):

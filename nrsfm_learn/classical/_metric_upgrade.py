@@ -12,6 +12,8 @@ from ._tracks import stacked
 # The trace-norm problem: weight of the trace against that of the constraints, penalty, steps.
 _TRACE_WEIGHT, _CONSTRAINT_WEIGHT, _PENALTY = 0.01, 1e3, 1.0
 _GRAM_ITERATIONS, _GRAM_TOLERANCE = 500, 1e-8
+# Most of the rank of :func:`high_rank_rotations`, over 3: the Gram matrix has (3K)^2 entries.
+_MOST_BASES = 12
 
 
 class MetricUpgrade(NamedTuple):
@@ -164,7 +166,7 @@ def free_scale_upgrade(motion, start=None):
     return _upgraded(motion, fit, 0)
 
 
-def constant_scale_upgrade(motion, n_init, generator):
+def constant_scale_upgrade(motion, n_init, generator, *, max_iter=200, tol=1e-10):
     r"""Find a triplet whose rows are orthonormal in every frame.
 
     .. math::
@@ -182,6 +184,8 @@ def constant_scale_upgrade(motion, n_init, generator):
         Starts.
     generator : torch.Generator
         Draws them.
+    max_iter, tol : int, float
+        As of :func:`levenberg_marquardt`.
 
     Returns
     -------
@@ -198,8 +202,29 @@ def constant_scale_upgrade(motion, n_init, generator):
     # The factor's first columns matter most.
     starts = starts / torch.arange(1, rank + 1, **options).sqrt()[None, :, None]
     starts[0] = gram_by_trace_norm(motion)
-    fit = levenberg_marquardt(_unit_residuals(motion), starts.reshape(n_init, -1))
+    fit = levenberg_marquardt(
+        _unit_residuals(motion), starts.reshape(n_init, -1), max_iter=max_iter, tol=tol
+    )
     return _upgraded(motion, fit, int(fit.cost.argmin()))
+
+
+def high_rank_rotations(points):
+    """Return rotations from a factorisation of as high a rank as points and frames allow.
+
+    Parameters
+    ----------
+    points : Tensor of shape (n_frames, n_points, 2)
+        Complete keypoints, each frame centred on all of them.
+
+    Returns
+    -------
+    Tensor of shape (n_frames, 3, 3)
+        Rotations, on which the number of bases of what follows has no influence.
+    """
+    n_frames, n_points, _ = points.shape
+    n_bases = max(1, min(_MOST_BASES, (n_points - 1) // 3, 2 * n_frames // 3))
+    upgrade = free_scale_upgrade(motion_factor(points, 3 * n_bases))
+    return synchronize_signs(points, upgrade.rotations, upgrade.scales)
 
 
 def synchronize_signs(points, rotations, scales):

@@ -3,34 +3,39 @@
 import numpy as np
 import torch
 
-from ._completion import complete_tracks, withhold
+from ._completion import withhold
 
 _HELD_OUT = 0.1
 # More bases must predict better by this much.
 _GAIN = 0.97
 
 
-def choose_n_bases(candidates, predict, tracks, generator):
+def choose_n_bases(candidates, begin, predict, tracks, generator, *, fine=0.0):
     r"""Choose the number of bases by withheld keypoints.
 
     A tenth of the visible keypoints is withheld, and
 
     .. math:: E(K) = \sum_{(f,p)\,\text{withheld}} \| w_{fp} - \hat w_{fp}(K) \|^2
 
-    measured for every candidate; the smallest is chosen that no larger one beats by more than three
-    percent.
+    measured for one candidate after the other; the smallest is chosen that no larger one beats by
+    more than three percent, or that predicts finely enough.
 
     Parameters
     ----------
     candidates : iterable of int
         Numbers of bases, ascending.
+    begin : callable
+        ``begin(tracks, generator)`` does the part of the fit that all candidates share.
     predict : callable
-        ``predict(tracks, completed, n_bases, generator)`` fits and returns keypoints
+        ``predict(tracks, begun, n_bases, generator)`` fits and returns keypoints
         (n_frames, n_points, 2), translation included, in the units of the tracks.
     tracks : Tracks
         All keypoints.
     generator : torch.Generator
         Chooses what is withheld.
+    fine : float, default=0.0
+        Root mean square error, over that of the centroid, at which to stop: for models that use
+        further bases to explain noise by depth.
 
     Returns
     -------
@@ -47,10 +52,10 @@ def choose_n_bases(candidates, predict, tracks, generator):
     truth = (tracks.points - shift[:, None])[withheld]
     scale = float(truth.square().sum())
     errors = {}
-    completed = complete_tracks(kept, generator).points
+    begun = begin(kept, generator)
     for n_bases in candidates:
         try:
-            predicted = predict(kept, completed, n_bases, generator)
+            predicted = predict(kept, begun, n_bases, generator)
         except torch.linalg.LinAlgError:
             # A number of bases that the data cannot carry is one that predicts nothing.
             predicted = None
@@ -58,8 +63,10 @@ def choose_n_bases(candidates, predict, tracks, generator):
         if predicted is not None and bool(torch.isfinite(predicted).all()):
             squared = float((predicted[withheld] - truth).square().sum()) / scale
         errors[n_bases] = float(np.sqrt(squared))
+        if errors[n_bases] <= fine:
+            break
     best = candidates[0]
-    for n_bases in candidates[1:]:
+    for n_bases in errors:
         if errors[n_bases] < _GAIN * errors[best]:
             best = n_bases
     return best, errors

@@ -18,9 +18,7 @@ _LEAST_DISTANCE = 1e-6
 _START_TOLERANCE = 10.0
 
 
-def solve_revisited_bmm(
-    tracks, completed, n_bases, *, epsilon=0.01, max_iter=1000, tol=1e-4
-):
+def solve_revisited_bmm(tracks, completed, n_bases, *, epsilon=0.01, max_iter=1000, tol=1e-4):
     r"""Intersect the rotations of many triplets, then weigh the singular values of the shapes.
 
     Parameters

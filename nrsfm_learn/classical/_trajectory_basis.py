@@ -15,7 +15,9 @@ _RIDGE = 1e-10
 _ROUNDS, _TOLERANCE = 50, 1e-8
 
 
-def solve_trajectory_basis(tracks, completed, n_bases, *, n_init=10, generator=None):
+def solve_trajectory_basis(
+    tracks, completed, n_bases, *, n_init=10, max_iter=200, tol=1e-10, generator=None
+):
     r"""Recover trajectories in the space of the lowest cosines.
 
     The triplet of the rank-3K factor that belongs to the constant function gives the rotations.
@@ -34,6 +36,8 @@ def solve_trajectory_basis(tracks, completed, n_bases, *, n_init=10, generator=N
         K; no clip uses more than it has frames.
     n_init : int, default=10
         Starts of the metric upgrade.
+    max_iter, tol : int, float
+        Of the metric upgrade.
     generator : torch.Generator
         Draws the starts.
 
@@ -51,7 +55,9 @@ def solve_trajectory_basis(tracks, completed, n_bases, *, n_init=10, generator=N
         )
         points = completed[clip]
         K = min(n_bases, len(points), max(1, (2 * len(points) - 1) // 3))
-        upgrade = constant_scale_upgrade(motion_factor(points, 3 * K), n_init, generator)
+        upgrade = constant_scale_upgrade(
+            motion_factor(points, 3 * K), n_init, generator, max_iter=max_iter, tol=tol
+        )
         S, offset = _trajectories(part, points, upgrade.rotations, K)
         R = upgrade.rotations
         if first is None:
@@ -125,6 +131,10 @@ class TrajectoryBasis(BaseClassicalNRSfM):
         withheld keypoints best.
     n_init : int, default=10
         Starts of the metric upgrade, the first of which is the solution of a trace-norm problem.
+    max_iter : int, default=200
+        Most Gauss-Newton steps of the metric upgrade.
+    tol : float, default=1e-10
+        Relative fall of its residual at which a start has converged.
     device : {"auto", "cpu", "cuda"} or torch.device, default="auto"
         Where to compute.
     random_state : int, RandomState instance or None, default=0
@@ -177,11 +187,14 @@ class TrajectoryBasis(BaseClassicalNRSfM):
         **BaseClassicalNRSfM._parameter_constraints,
         "n_init": [Interval(Integral, 1, None, closed="left")],
     }
-    del _parameter_constraints["max_iter"], _parameter_constraints["tol"]
 
-    def __init__(self, n_bases="auto", *, n_init=10, device="auto", random_state=0):
+    def __init__(
+        self, n_bases="auto", *, n_init=10, max_iter=200, tol=1e-10, device="auto", random_state=0
+    ):
         self.n_bases = n_bases
         self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
         self.device = device
         self.random_state = random_state
 
@@ -190,5 +203,11 @@ class TrajectoryBasis(BaseClassicalNRSfM):
 
     def _solve(self, tracks, completed, n_bases, generator):
         return solve_trajectory_basis(
-            tracks, completed, n_bases, n_init=self.n_init, generator=generator
+            tracks,
+            completed,
+            n_bases,
+            n_init=self.n_init,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            generator=generator,
         )

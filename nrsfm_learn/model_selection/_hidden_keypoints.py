@@ -72,6 +72,7 @@ def hidden_keypoint_score(
     """
     y, mask = split_y(y, mask)
     check_is_fitted(estimator)
+    side_inputs = {name: value for name, value in side_inputs.items() if value is not None}
     W, visible = check_W(W, mask)
     if side_inputs.get("weights") is not None:
         visible &= check_visible_weights(side_inputs["weights"], visible.shape, visible) > 0
