@@ -9,6 +9,9 @@ from ._basis_lift import ShapeBasis, strided
 from ._em_ppca_solver import solve_em_ppca
 from ._first_shapes import first_shapes
 
+# Iterations with which a number of bases is tried.
+_TRIAL_ITERATIONS = 30
+
 
 class EMPPCA(BaseClassicalNRSfM):
     r"""EM-PPCA (EM-SfM): shapes as draws from a Gaussian that is learned with the cameras.
@@ -33,7 +36,7 @@ class EMPPCA(BaseClassicalNRSfM):
     init : {"nuclear_norm", "rigid"}, default="nuclear_norm"
         Where to begin: shapes of least nuclear norm with the rotations of :class:`BMM`; or, as
         published, a rigid shape, from which the cameras of bodies that bend are rarely found.
-    max_iter : int, default=100
+    max_iter : int, default=500
         Most iterations.
     tol : float, default=1e-4
         Rise of the log-likelihood for each visible coordinate at which to stop.
@@ -103,7 +106,7 @@ class EMPPCA(BaseClassicalNRSfM):
         camera="orthographic",
         dynamics=False,
         init="nuclear_norm",
-        max_iter=100,
+        max_iter=500,
         tol=1e-4,
         device="auto",
         random_state=0,
@@ -127,7 +130,14 @@ class EMPPCA(BaseClassicalNRSfM):
     def _start(self, tracks, completed, generator):
         return first_shapes(tracks, completed, self.init, generator)
 
+    def _predict(self, tracks, start, n_bases, generator):
+        # Numbers of bases are told apart long before the likelihood has risen to its top.
+        return self._run(tracks, start, n_bases, generator, _TRIAL_ITERATIONS).keypoints
+
     def _solve(self, tracks, start, n_bases, generator):
+        return self._run(tracks, start, n_bases, generator, self.max_iter)
+
+    def _run(self, tracks, start, n_bases, generator, max_iter):
         shapes, rotations = start
         clips = torch.zeros(len(shapes), dtype=torch.long, device=shapes.device)
         for number, clip in enumerate(tracks.clips):
@@ -141,7 +151,7 @@ class EMPPCA(BaseClassicalNRSfM):
             scale=self._lifts_scale,
             dynamics=self.dynamics,
             clips=clips,
-            max_iter=self.max_iter,
+            max_iter=max_iter,
             tol=self.tol,
             generator=generator,
         )

@@ -13,7 +13,7 @@ _RIDGE = 1e-9
 
 
 def solve_rigid(
-    tracks, completed, *, scale=False, n_init=5, max_iter=200, tol=1e-7, generator=None
+    tracks, completed, *, scale=False, n_init=5, max_iter=500, tol=1e-6, generator=None
 ):
     r"""Fit one rigid shape and an orthographic camera a frame.
 
@@ -32,9 +32,9 @@ def solve_rigid(
         Whether each frame has a scale of its own.
     n_init : int, default=5
         Starts of the metric upgrade.
-    max_iter : int, default=200
+    max_iter : int, default=500
         Most rounds.
-    tol : float, default=1e-7
+    tol : float, default=1e-6
         Relative fall of the sum at which to stop.
     generator : torch.Generator
         Draws the starts.
@@ -119,9 +119,9 @@ class RigidFactorization(BaseClassicalNRSfM):
         One scale for all frames, or one a frame.
     n_init : int, default=5
         Starts of the metric upgrade under orthography.
-    max_iter : int, default=200
+    max_iter : int, default=500
         Most rounds of improvement.
-    tol : float, default=1e-7
+    tol : float, default=1e-6
         Relative fall of the objective at which to stop.
     device : {"auto", "cpu", "cuda"} or torch.device, default="auto"
         Where to compute.
@@ -183,8 +183,8 @@ class RigidFactorization(BaseClassicalNRSfM):
         *,
         camera="orthographic",
         n_init=5,
-        max_iter=200,
-        tol=1e-7,
+        max_iter=500,
+        tol=1e-6,
         device="auto",
         random_state=0,
     ):
