@@ -95,8 +95,9 @@ class LiftingMixin:
         if differs:
             raise ValueError(
                 f"{type(self).__name__} reconstructs the frames it is fitted on and cannot lift "
-                f"others, but {', '.join(differs)} differ from those of fit: call fit_transform on "
-                f"these frames, or use an inductive method such as DeepNRSfMPP."
+                f"others{self._why_transductive}, but {', '.join(differs)} differ from those of "
+                f"fit: call fit_transform on these frames, or use an inductive method such as "
+                f"ColumnSpaceFitting, EMPPCA, PAUL or DeepNRSfMPP."
             )
         take_liftable(observations, name=type(self).__name__, min_visible=self._min_visible)
         # Copies: writing into what transform returned must not change the fitted attributes.

@@ -48,6 +48,8 @@ class BaseNRSfM(
     _parameter_constraints: dict = {}  # noqa: RUF012
     _min_visible = 3
     _min_frames = 2
+    # Why a method that is not inductive cannot lift other frames, for the message: " (since ...)".
+    _why_transductive = ""
     # Frames handed to _lift at once, to bound its memory; None where frames depend on each other.
     _chunk_frames = None
 

@@ -3,7 +3,16 @@
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from nrsfm_learn import PAUL, DeepNRSfM, DeepNRSfMPP
+from nrsfm_learn import (
+    BMM,
+    EMPPCA,
+    PAUL,
+    ColumnSpaceFitting,
+    DeepNRSfM,
+    DeepNRSfMPP,
+    ProcrusteanRegression,
+    RigidFactorization,
+)
 from nrsfm_learn.testing import all_estimators, flatten_estimator, nrsfm_estimator_checks
 
 ESTIMATORS = [
@@ -18,6 +27,12 @@ ESTIMATORS = [
     PAUL(codes="free"),
     PAUL(camera="perspective", n_init=3),
     PAUL(camera="weak_perspective", encoder="deep_nrsfm", keep_observed=False),
+    RigidFactorization(camera="weak_perspective"),
+    BMM(shape_step="pseudo_inverse"),
+    ColumnSpaceFitting(variant="csf", frequency_fraction=0.5),
+    EMPPCA(camera="weak_perspective"),
+    EMPPCA(dynamics=True, init="rigid"),
+    ProcrusteanRegression(regularizer="nuclear_norm", regularization=0.1, init="rigid"),
 ]
 FLAT = [
     *(flatten_estimator(cls)(max_iter=5) for _, cls in all_estimators()),

@@ -18,8 +18,9 @@ from ._completion import complete_tracks
 from ._n_bases import choose_n_bases
 from ._tracks import tracks_of
 
-# Numbers of bases that "auto" tries, as far as the points and frames allow.
-_CANDIDATES = (1, 2, 3, 4, 5, 6, 8, 10, 12)
+# Numbers of bases that "auto" tries, as far as the points and frames allow. One is a rigid shape,
+# of which further bases take what they need.
+_CANDIDATES = (2, 3, 4, 5, 6, 8, 10, 12)
 # Least noise of a keypoint about the model, in units of their size: a perfect fit trusts itself.
 _LEAST_NOISE = 1e-3
 # Components of the shapes that the lifter of unseen frames may use, per basis of the fit.
@@ -73,7 +74,7 @@ class BaseClassicalNRSfM(BaseNRSfM):
 
     A method gives ``_solve(tracks, start, n_bases, generator) -> Solution``, and has
     ``n_bases`` (unless it needs none), ``device`` and ``random_state`` among its parameters. After
-    fit it has ``n_bases_``, ``n_bases_errors_``, ``loss_curve_``, ``n_iter_`` and ``converged_``;
+    fit it has ``n_bases_``, ``n_bases_trials_``, ``loss_curve_``, ``n_iter_`` and ``converged_``;
     inductive methods ``mean_shape_`` and ``basis_``, too.
     """
 
@@ -89,8 +90,6 @@ class BaseClassicalNRSfM(BaseNRSfM):
     _min_frames = 3
     # Points without which there is no rank to speak of.
     _min_points = 4
-    # Error of withheld keypoints, over that of the centroid, that asks for no further bases.
-    _fine_error = 0.0
     # Whether each unseen frame has a scale of its own.
     _lifts_scale = False
 
@@ -107,9 +106,12 @@ class BaseClassicalNRSfM(BaseNRSfM):
         """Return the :class:`Solution` of tracks."""
         raise NotImplementedError
 
-    def _predict(self, tracks, start, n_bases, generator):
-        """Return keypoints (n_frames, n_points, 2) as a model with so many bases predicts them."""
-        return self._solve(tracks, start, n_bases, generator).keypoints
+    def _attempt(self, tracks, start, n_bases, generator):
+        """Return keypoints (n_frames, n_points, 2) and shapes (n_frames, n_points, 3) of a model
+        with so many bases.
+        """
+        solution = self._solve(tracks, start, n_bases, generator)
+        return solution.keypoints, solution.shapes
 
     def _n_components(self):
         """Return how many components of the fitted shapes may lift unseen frames."""
@@ -118,7 +120,7 @@ class BaseClassicalNRSfM(BaseNRSfM):
     def _candidates(self, tracks):
         """Return the numbers of bases to choose from, ascending."""
         most = self._largest(tracks)
-        return [k for k in _CANDIDATES if k <= most]
+        return [k for k in _CANDIDATES if k <= most] or [1]
 
     def _fit(self, observations):
         device = resolve_device(self.device)
@@ -132,7 +134,7 @@ class BaseClassicalNRSfM(BaseNRSfM):
             )
         tracks = tracks_of(observations, device)
         with torch.no_grad():
-            n_bases, errors = self._resolve_n_bases(tracks, generator)
+            n_bases, trials = self._resolve_n_bases(tracks, generator)
             solution = self._solve(tracks, self._begin(tracks, generator), n_bases, generator)
             solution = _settle_depth(solution)
         if not torch.isfinite(solution.shapes).all():
@@ -147,7 +149,7 @@ class BaseClassicalNRSfM(BaseNRSfM):
                 ConvergenceWarning,
                 stacklevel=caller_stacklevel(),
             )
-        self.n_bases_, self.n_bases_errors_ = n_bases, errors
+        self.n_bases_, self.n_bases_trials_ = n_bases, trials
         self.loss_curve_ = np.asarray(solution.curve, dtype=float)
         self.n_iter_, self.converged_ = solution.n_iter, solution.converged
         return self._remember(observations, tracks, solution)
@@ -156,7 +158,7 @@ class BaseClassicalNRSfM(BaseNRSfM):
         return self._start(tracks, complete_tracks(tracks, generator).points, generator)
 
     def _resolve_n_bases(self, tracks, generator):
-        """Return the number of bases, and the errors it was chosen by."""
+        """Return the number of bases, and the trials it was chosen by."""
         n_bases = getattr(self, "n_bases", 1)
         if n_bases != "auto":
             most = self._largest(tracks)
@@ -168,15 +170,10 @@ class BaseClassicalNRSfM(BaseNRSfM):
                 )
             return n_bases, {}
 
-        n_bases, errors = choose_n_bases(
-            self._candidates(tracks),
-            self._begin,
-            self._predict,
-            tracks,
-            generator,
-            fine=self._fine_error,
+        n_bases, trials = choose_n_bases(
+            self._candidates(tracks), self._begin, self._attempt, tracks, generator
         )
-        return n_bases, {str(k): e for k, e in errors.items()}
+        return n_bases, {str(k): list(trial) for k, trial in trials.items()}
 
     def _largest(self, tracks):
         """Return the largest number of bases that the data determine."""

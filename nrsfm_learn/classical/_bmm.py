@@ -48,7 +48,7 @@ def solve_bmm(tracks, completed, n_bases, *, shape_step="nuclear_norm", max_iter
     )
 
 
-def predict_by_rank(tracks, solution, n_bases):
+def cut_to_rank(tracks, solution, n_bases):
     """Return the keypoints (n_frames, n_points, 2) of shapes cut down to a rank."""
     flat = solution.shapes.flatten(1)
     basis = torch.linalg.eigh(flat.T @ flat)[1][:, -n_bases:]
@@ -74,8 +74,8 @@ class BMM(BaseClassicalNRSfM):
     Parameters
     ----------
     n_bases : int or "auto", default="auto"
-        K; used for the rotations only. 3 K must be less than the number of points. "auto" takes the
-        number that predicts withheld keypoints best.
+        K; used for the rotations only. 3 K must be less than the number of points. "auto": the one
+        that best predicts withheld keypoints and keeps neighbours at constant distances.
     shape_step : {"nuclear_norm", "pseudo_inverse"}, default="nuclear_norm"
         The nuclear norm, or the closed form of least Frobenius norm, whose shapes have no depth in
         their own camera.
@@ -100,8 +100,9 @@ class BMM(BaseClassicalNRSfM):
         what unseen frames are lifted with.
     codes_ : ndarray of shape (n_frames, n_components)
         Coefficients of the fitted shapes, in standard deviations.
-    n_bases_, n_bases_errors_ : int, dict
-        Number of bases, and the errors of withheld keypoints it was chosen by.
+    n_bases_, n_bases_trials_ : int, dict
+        Number of bases; by each number tried the error of withheld keypoints, over that of the
+        centroid, and the variation of neighbour distances.
     loss_curve_ : ndarray of shape (n_iter,)
         Nuclear norm over the largest singular value.
     n_iter_, converged_ : int, bool
@@ -166,8 +167,8 @@ class BMM(BaseClassicalNRSfM):
             tol=self.tol,
         )
 
-    def _predict(self, tracks, completed, n_bases, generator):
+    def _attempt(self, tracks, completed, n_bases, generator):
         # Shapes of any rank meet smooth keypoints, hidden ones too; those of rank K do not, least
         # of all with wrong rotations.
         solution = solve_bmm(tracks, completed, n_bases, **TRIAL)
-        return predict_by_rank(tracks, solution, n_bases)
+        return cut_to_rank(tracks, solution, n_bases), solution.shapes

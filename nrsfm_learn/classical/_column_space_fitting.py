@@ -93,8 +93,8 @@ class ColumnSpaceFitting(BaseClassicalNRSfM):
     Parameters
     ----------
     n_bases : int or "auto", default="auto"
-        Basis shapes K. 3 K must be less than the number of points. "auto" takes the least number
-        that predicts withheld keypoints to 1% of their extent, or else best.
+        Basis shapes K. 3 K must be less than the number of points. "auto": the one that best
+        predicts withheld keypoints and keeps neighbours at constant distances.
     variant : {"csf", "csf2"}, default="csf2"
         "csf" starts from the K lowest cosines at once, where it is the trajectory basis. "csf2"
         adds the bases one by one, each fitted in the space that is complementary to those before
@@ -121,8 +121,9 @@ class ColumnSpaceFitting(BaseClassicalNRSfM):
         what unseen frames are lifted with.
     codes_ : ndarray of shape (n_frames, n_components)
         Coefficients of the fitted shapes, in standard deviations.
-    n_bases_, n_bases_errors_ : int, dict
-        Number of bases, and the errors of withheld keypoints it was chosen by.
+    n_bases_, n_bases_trials_ : int, dict
+        Number of bases; by each number tried the error of withheld keypoints, over that of the
+        centroid, and the variation of neighbour distances.
     loss_curve_ : ndarray
         Objective, in squares of the size of ``W``.
     n_iter_, converged_ : int, bool
@@ -157,9 +158,6 @@ class ColumnSpaceFitting(BaseClassicalNRSfM):
     >>> ColumnSpaceFitting(n_bases=2).fit_transform(data.W).shape
     (60, 16, 3)
     """
-
-    # More bases fit the keypoints better and their depth worse; few trackers are finer.
-    _fine_error = 0.01
 
     _parameter_constraints = {  # noqa: RUF012
         **BaseClassicalNRSfM._parameter_constraints,

@@ -28,7 +28,8 @@ class EMPPCA(BaseClassicalNRSfM):
     Parameters
     ----------
     n_bases : int or "auto", default="auto"
-        Deformations K. "auto" takes the number that predicts withheld keypoints best.
+        Deformations K. "auto": the one that best predicts withheld keypoints and keeps neighbours
+        at constant distances.
     camera : {"orthographic", "weak_perspective"}, default="orthographic"
         One scale for all frames, or one a frame.
     dynamics : bool, default=False
@@ -58,8 +59,9 @@ class EMPPCA(BaseClassicalNRSfM):
         Means of the codes, given the keypoints.
     noise_ : float
         Standard deviation of a coordinate of a keypoint, in units of ``W``.
-    n_bases_, n_bases_errors_ : int, dict
-        Number of bases, and the errors of withheld keypoints it was chosen by.
+    n_bases_, n_bases_trials_ : int, dict
+        Number of bases; by each number tried the error of withheld keypoints, over that of the
+        centroid, and the variation of neighbour distances.
     loss_curve_ : ndarray of shape (n_iter,)
         Negative log-likelihood for each visible coordinate.
     n_iter_, converged_ : int, bool
@@ -130,9 +132,10 @@ class EMPPCA(BaseClassicalNRSfM):
     def _start(self, tracks, completed, generator):
         return first_shapes(tracks, completed, self.init, generator)
 
-    def _predict(self, tracks, start, n_bases, generator):
+    def _attempt(self, tracks, start, n_bases, generator):
         # Numbers of bases are told apart long before the likelihood has risen to its top.
-        return self._run(tracks, start, n_bases, generator, _TRIAL_ITERATIONS).keypoints
+        solution = self._run(tracks, start, n_bases, generator, _TRIAL_ITERATIONS)
+        return solution.keypoints, solution.shapes
 
     def _solve(self, tracks, start, n_bases, generator):
         return self._run(tracks, start, n_bases, generator, self.max_iter)

@@ -6,6 +6,9 @@ import torch
 
 _DAMPING, _LESS, _MORE = 1e-2, 1 / 3, 4.0
 _SMALLEST, _LARGEST = 1e-12, 1e10
+# Residuals this many units of rounding small, over the terms they are made of, are zero: left
+# alone, they fall and fall.
+_ROUNDING = 100
 
 
 class LeastSquaresFit(NamedTuple):
@@ -44,8 +47,8 @@ def levenberg_marquardt(linearize, start, *, max_iter=200, tol=1e-10):
     max_iter : int, default=200
         Most steps.
     tol : float, default=1e-10
-        A problem has converged once a step lowers its cost by less than this fraction, or no step
-        lowers it.
+        A problem has converged once a step lowers its cost by less than this fraction, no step
+        lowers it, or it is solved exactly.
 
     Returns
     -------
@@ -55,6 +58,7 @@ def levenberg_marquardt(linearize, start, *, max_iter=200, tol=1e-10):
     damping = torch.full(x.shape[:1], _DAMPING, dtype=x.dtype, device=x.device)
     r, J = linearize(x)
     cost = r.square().sum(1)
+    unit = (_ROUNDING * torch.finfo(x.dtype).eps) ** 2
     converged = torch.zeros_like(cost, dtype=torch.bool)
     n_iter = 0
     while n_iter < max_iter and not converged.all():
@@ -62,6 +66,7 @@ def levenberg_marquardt(linearize, start, *, max_iter=200, tol=1e-10):
         H = J.mT @ J
         g = (J.mT @ r[..., None]).squeeze(-1)
         diagonal = H.diagonal(dim1=1, dim2=2)
+        exact = unit * (diagonal * x.square()).sum(1)
         floor = 1e-12 * diagonal.mean(1, keepdim=True) + 1e-300
         damped = H + torch.diag_embed(damping[:, None] * diagonal.clamp_min(floor))
         # A singular matrix gives no step here, and more damping in the next round.
@@ -70,7 +75,7 @@ def levenberg_marquardt(linearize, start, *, max_iter=200, tol=1e-10):
         r_new, J_new = linearize(proposal)
         cost_new = r_new.square().sum(1)
         better = (cost_new < cost) & ~converged
-        small = cost - cost_new <= tol * cost
+        small = (cost - cost_new <= tol * cost) | (cost_new <= exact)
         converged = converged | (better & small) | (~better & (damping >= _LARGEST))
         x = torch.where(better[:, None], proposal, x)
         r = torch.where(better[:, None], r_new, r)

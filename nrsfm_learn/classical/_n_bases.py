@@ -1,24 +1,32 @@
-"""How many bases: as many as predict withheld keypoints best."""
+"""How many bases: as many as predict withheld keypoints well and keep lengths constant."""
 
 import numpy as np
 import torch
 
+from .._torch import to_numpy
+from ..model_selection import neighbor_distance_variation
 from ._completion import withhold
 
 _HELD_OUT = 0.1
-# More bases must predict better by this much.
-_GAIN = 0.97
+# Variation of neighbour distances below which shapes are not told apart.
+_VARIATION = 0.01
 
 
-def choose_n_bases(candidates, begin, predict, tracks, generator, *, fine=0.0):
-    r"""Choose the number of bases by withheld keypoints.
+def choose_n_bases(candidates, begin, attempt, tracks, generator):
+    r"""Choose the number of bases by withheld keypoints and by the constancy of lengths.
 
-    A tenth of the visible keypoints is withheld, and
+    A tenth of the visible keypoints is withheld. For every candidate
 
-    .. math:: E(K) = \sum_{(f,p)\,\text{withheld}} \| w_{fp} - \hat w_{fp}(K) \|^2
+    .. math::
 
-    measured for one candidate after the other; the smallest is chosen that no larger one beats by
-    more than three percent, or that predicts finely enough.
+        E(K) = \Bigl( \frac{\sum_{(f,p)\,\text{withheld}} \| w_{fp} - \hat w_{fp}(K) \|^2}
+        {\sum_{(f,p)\,\text{withheld}} \| w_{fp} \|^2} \Bigr)^{1/2}, \qquad
+        K^\star = \operatorname*{argmin}_K E(K) \bigl( v(K)^2 + v_0^2 \bigr)
+
+    with :math:`v` the variation of neighbour distances of the shapes and :math:`v_0 = 0.01`, a
+    variation that few trackers would not cause. Withheld keypoints alone ask
+    for more and more bases where tracks are clean and smooth: what is wrong with too many is their
+    depth, which no keypoint shows, and of which distances that stretch and shrink tell.
 
     Parameters
     ----------
@@ -26,22 +34,23 @@ def choose_n_bases(candidates, begin, predict, tracks, generator, *, fine=0.0):
         Numbers of bases, ascending.
     begin : callable
         ``begin(tracks, generator)`` does the part of the fit that all candidates share.
-    predict : callable
-        ``predict(tracks, begun, n_bases, generator)`` fits and returns keypoints
-        (n_frames, n_points, 2), translation included, in the units of the tracks.
+    attempt : callable
+        ``attempt(tracks, begun, n_bases, generator)`` fits and returns keypoints
+        (n_frames, n_points, 2), translation included, and shapes (n_frames, n_points, 3).
     tracks : Tracks
         All keypoints.
     generator : torch.Generator
         Chooses what is withheld.
-    fine : float, default=0.0
-        Root mean square error, over that of the centroid, at which to stop: for models that use
-        further bases to explain noise by depth.
 
     Returns
     -------
     n_bases : int
-    errors : dict of int to float
-        Root mean square error of the withheld keypoints, over that of the centroid.
+    trials : dict of int to (float, float)
+        E and v of every candidate.
+
+    See Also
+    --------
+    nrsfm_learn.model_selection.neighbor_distance_variation : v.
     """
     withheld = withhold(tracks, _HELD_OUT, generator)
     candidates = list(candidates)
@@ -50,23 +59,22 @@ def choose_n_bases(candidates, begin, predict, tracks, generator, *, fine=0.0):
     kept = tracks.hide(withheld)
     shift = (kept.centers - tracks.centers) / tracks.size
     truth = (tracks.points - shift[:, None])[withheld]
-    scale = float(truth.square().sum())
-    errors = {}
+    extent = float(truth.norm())
+    trials = {}
     begun = begin(kept, generator)
     for n_bases in candidates:
+        trials[n_bases] = (np.inf, np.inf)
         try:
-            predicted = predict(kept, begun, n_bases, generator)
+            predicted, shapes = attempt(kept, begun, n_bases, generator)
         except torch.linalg.LinAlgError:
             # A number of bases that the data cannot carry is one that predicts nothing.
-            predicted = None
-        squared = np.inf
-        if predicted is not None and bool(torch.isfinite(predicted).all()):
-            squared = float((predicted[withheld] - truth).square().sum()) / scale
-        errors[n_bases] = float(np.sqrt(squared))
-        if errors[n_bases] <= fine:
-            break
-    best = candidates[0]
-    for n_bases in errors:
-        if errors[n_bases] < _GAIN * errors[best]:
-            best = n_bases
-    return best, errors
+            continue
+        if bool(torch.isfinite(predicted).all() & torch.isfinite(shapes).all()):
+            error = float((predicted[withheld] - truth).norm()) / extent
+            trials[n_bases] = (error, float(neighbor_distance_variation(to_numpy(shapes))))
+
+    def score(n_bases):
+        error, variation = trials[n_bases]
+        return error * (variation**2 + _VARIATION**2)
+
+    return min(trials, key=score), trials

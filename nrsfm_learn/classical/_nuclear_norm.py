@@ -73,6 +73,9 @@ def nuclear_norm_shapes(tracks, rotations, *, epsilon=None, depth=None, max_iter
        WACV 2020: the weighted norm.
     """
     n_frames, n_points, _ = tracks.points.shape
+    # Keypoints that are met exactly have no confidence: the nearest feasible shapes have the plain
+    # mean for their translation.
+    tracks = tracks._replace(weights=tracks.seen.to(tracks.points.dtype))
     seen, complete = tracks.seen[..., None], tracks.complete
     points = tracks.points
     if complete:

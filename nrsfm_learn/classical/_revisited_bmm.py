@@ -8,7 +8,7 @@ from sklearn.utils._param_validation import Interval
 from ..base import NRSfMTags
 from ..geometry import nearest_rotation
 from ._base import BaseClassicalNRSfM, Solution
-from ._bmm import TRIAL, predict_by_rank
+from ._bmm import TRIAL, cut_to_rank
 from ._metric_upgrade import free_scale_upgrade, motion_factor, synchronize_signs
 from ._nuclear_norm import nuclear_norm_shapes
 
@@ -127,8 +127,8 @@ class RevisitedBMM(BaseClassicalNRSfM):
     Parameters
     ----------
     n_bases : int or "auto", default="auto"
-        K, the largest rank over 3. 3 K must be less than the number of points. "auto" takes the
-        number that predicts withheld keypoints best.
+        K, the largest rank over 3. 3 K must be less than the number of points. "auto": the one that
+        best predicts withheld keypoints and keeps neighbours at constant distances.
     epsilon : float, default=0.01
         Singular values well below this part of the largest are taken for noise.
     max_iter : int, default=1000
@@ -144,7 +144,7 @@ class RevisitedBMM(BaseClassicalNRSfM):
     ----------
     reconstruction_, shapes_, rotations_, translations_, scales_
         As in :class:`BMM`.
-    mean_shape_, basis_, codes_, n_bases_, n_bases_errors_
+    mean_shape_, basis_, codes_, n_bases_, n_bases_trials_
         As in :class:`BMM`.
     loss_curve_, n_iter_, converged_, n_points_in_
         As in :class:`BMM`; the curve is of the weighted norm.
@@ -208,6 +208,6 @@ class RevisitedBMM(BaseClassicalNRSfM):
             tol=self.tol,
         )
 
-    def _predict(self, tracks, completed, n_bases, generator):
+    def _attempt(self, tracks, completed, n_bases, generator):
         solution = solve_revisited_bmm(tracks, completed, n_bases, epsilon=self.epsilon, **TRIAL)
-        return predict_by_rank(tracks, solution, n_bases)
+        return cut_to_rank(tracks, solution, n_bases), solution.shapes

@@ -6,7 +6,12 @@ from sklearn.utils._param_validation import StrOptions
 from ..base import NRSfMTags
 from ..geometry import onp, refine_onp
 from ._base import BaseClassicalNRSfM, Solution
-from ._metric_upgrade import constant_scale_upgrade, free_scale_upgrade, motion_factor
+from ._metric_upgrade import (
+    constant_scale_upgrade,
+    free_scale_upgrade,
+    high_rank_rotations,
+    motion_factor,
+)
 
 # Least curvature of a point's position, over the largest: depth that no camera sees stays put.
 _RIDGE = 1e-9
@@ -21,8 +26,9 @@ def solve_rigid(
 
         \min_{S, R_f, s_f, t_f} \sum_{f,p} m_{fp} \| w_{fp} - s_f R_f^{xy} S_p - t_f \|^2
 
-    The rank-3 factorisation of the (completed) measurement matrix and its metric upgrade give the
-    start. Then cameras and points are improved in turn; neither step raises the sum.
+    The rank-3 factorisation of the (completed) measurement matrix and its metric upgrade give a
+    start, the rotations of a factorisation of higher rank another. Cameras and points are improved
+    in turn, neither step raising the sum; the lower sum is kept.
 
     Parameters
     ----------
@@ -48,17 +54,29 @@ def solve_rigid(
         upgrade = free_scale_upgrade(motion)
     else:
         upgrade = constant_scale_upgrade(motion, n_init, generator)
-    R, scales = upgrade.rotations, upgrade.scales if scale else torch.ones_like(upgrade.scales)
+    one = torch.ones_like(upgrade.scales)
+    # What a body's bending does to the rank-3 factor, a factor of higher rank sets right.
+    starts = [
+        (upgrade.rotations, upgrade.scales if scale else one),
+        (high_rank_rotations(completed), one),
+    ]
     offsets = tracks.offsets(completed)
+    solutions = [_improve(tracks, R, scales, offsets, scale, max_iter, tol) for R, scales in starts]
+    return min(solutions, key=lambda solution: solution.curve[-1])
+
+
+def _improve(tracks, R, scales, offsets, scale, max_iter, tol):
+    """Improve cameras and points in turn."""
     shape = resect(tracks, R, scales, offsets)
     W, weights = tracks.points, tracks.weights
     curve, converged, n_iter = [], False, 0
     while n_iter < max_iter and not converged:
         n_iter += 1
         shapes = shape.expand(len(W), -1, -1)
-        R = refine_onp(shapes, W, R, visible=weights) if not scale else R
         if scale:
             R, scales = _scaled_camera(shapes, W, weights, R, scales)
+        else:
+            R = refine_onp(shapes, W, R, visible=weights)
         offsets = tracks.offsets(scales[:, None, None] * (shapes @ R.mT)[..., :2])
         shape = resect(tracks, R, scales, offsets)
         shape = shape - shape.mean(0)

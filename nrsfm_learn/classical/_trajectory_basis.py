@@ -45,8 +45,9 @@ def solve_trajectory_basis(
     -------
     Solution
     """
-    shapes, rotations = torch.empty_like(torch.cat([completed, completed[..., :1]], 2)), None
-    rotations = torch.empty(len(completed), 3, 3, dtype=completed.dtype, device=completed.device)
+    n_frames, n_points, _ = completed.shape
+    shapes = completed.new_empty(n_frames, n_points, 3)
+    rotations = completed.new_empty(n_frames, 3, 3)
     offsets = torch.empty_like(completed[:, 0])
     residual, n_iter, converged, first = 0.0, 0, True, None
     for clip in tracks.clips:
@@ -127,8 +128,8 @@ class TrajectoryBasis(BaseClassicalNRSfM):
     Parameters
     ----------
     n_bases : int or "auto", default="auto"
-        Cosines K. 3 K must be less than the number of points. "auto" takes the number that predicts
-        withheld keypoints best.
+        Cosines K. 3 K must be less than the number of points. "auto": the one that best predicts
+        withheld keypoints and keeps neighbours at constant distances.
     n_init : int, default=10
         Starts of the metric upgrade, the first of which is the solution of a trace-norm problem.
     max_iter : int, default=200
@@ -148,9 +149,9 @@ class TrajectoryBasis(BaseClassicalNRSfM):
         Shape in the common frame, rotation, translation and scale (1) of each frame.
     n_bases_ : int
         Cosines used.
-    n_bases_errors_ : dict
-        Error of withheld keypoints by number of bases, over that of the centroid; empty if the
-        number was given.
+    n_bases_trials_ : dict
+        By each number tried the error of withheld keypoints, over that of the centroid, and the
+        variation of neighbour distances; empty if the number was given.
     loss_curve_ : ndarray of shape (1,)
         Residual of orthonormality.
     n_iter_, converged_ : int, bool
@@ -187,6 +188,8 @@ class TrajectoryBasis(BaseClassicalNRSfM):
         **BaseClassicalNRSfM._parameter_constraints,
         "n_init": [Interval(Integral, 1, None, closed="left")],
     }
+
+    _why_transductive = " (a trajectory says nothing of frames that are not on it)"
 
     def __init__(
         self, n_bases="auto", *, n_init=10, max_iter=200, tol=1e-10, device="auto", random_state=0

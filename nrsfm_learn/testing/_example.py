@@ -13,6 +13,7 @@ _QUICK = {
     "max_iter": 5,
     "batch_size": 16,
     "dictionary_sizes": [8, 3],
+    "n_bases": 2,
     "random_state": 0,
     "device": "cpu",
     "verbose": False,
