@@ -8,8 +8,9 @@ from ..model_selection import neighbor_distance_variation
 from ._completion import withhold
 
 _HELD_OUT = 0.1
-# Variation of neighbour distances below which shapes are not told apart.
-_VARIATION = 0.01
+# Error of withheld keypoints, and variation of neighbour distances, below which models are not told
+# apart.
+_ERROR, _VARIATION = 0.01, 0.005
 
 
 def choose_n_bases(candidates, begin, attempt, tracks, generator):
@@ -21,10 +22,10 @@ def choose_n_bases(candidates, begin, attempt, tracks, generator):
 
         E(K) = \Bigl( \frac{\sum_{(f,p)\,\text{withheld}} \| w_{fp} - \hat w_{fp}(K) \|^2}
         {\sum_{(f,p)\,\text{withheld}} \| w_{fp} \|^2} \Bigr)^{1/2}, \qquad
-        K^\star = \operatorname*{argmin}_K E(K) \bigl( v(K)^2 + v_0^2 \bigr)
+        K^\star = \operatorname*{argmin}_K \sqrt{E(K)^2 + E_0^2}\, \bigl( v(K)^2 + v_0^2 \bigr)
 
-    with :math:`v` the variation of neighbour distances of the shapes and :math:`v_0 = 0.01`, a
-    variation that few trackers would not cause. Withheld keypoints alone ask
+    with :math:`v` the variation of neighbour distances of the shapes, :math:`E_0 = 0.01` and
+    :math:`v_0 = 0.005`, below which few trackers are exact. Withheld keypoints alone ask
     for more and more bases where tracks are clean and smooth: what is wrong with too many is their
     depth, which no keypoint shows, and of which distances that stretch and shrink tell.
 
@@ -71,10 +72,13 @@ def choose_n_bases(candidates, begin, attempt, tracks, generator):
             continue
         if bool(torch.isfinite(predicted).all() & torch.isfinite(shapes).all()):
             error = float((predicted[withheld] - truth).norm()) / extent
-            trials[n_bases] = (error, float(neighbor_distance_variation(to_numpy(shapes))))
+            variation = float(neighbor_distance_variation(to_numpy(shapes)))
+            # NaN for shapes that have shrunk to a point, and NaN would win any comparison.
+            if np.isfinite(variation):
+                trials[n_bases] = (error, variation)
 
     def score(n_bases):
         error, variation = trials[n_bases]
-        return error * (variation**2 + _VARIATION**2)
+        return np.hypot(error, _ERROR) * (variation**2 + _VARIATION**2)
 
     return min(trials, key=score), trials

@@ -72,10 +72,9 @@ def dense(tracks, offsets, R, functions, X):
 def dense_cost(*problem_):
     total = 0.0
     for root, M, w in dense(*problem_):
-        s = np.linalg.lstsq((root[:, None] * M).numpy(), w.numpy(), rcond=None)[0]
-        total += float(((root[:, None] * M).numpy() @ s - w.numpy()) @ (
-            (root[:, None] * M).numpy() @ s - w.numpy()
-        ))  # fmt: skip
+        A = (root[:, None] * M).numpy()
+        left = A @ np.linalg.lstsq(A, w.numpy(), rcond=None)[0] - w.numpy()
+        total += float(left @ left)
     return total
 
 
