@@ -17,7 +17,8 @@ def frame_keys(observations):
     -------
     ndarray of int64 of shape (n_frames,)
     """
-    W = np.ascontiguousarray(observations.W, dtype=np.float64)
+    # Adding zero makes -0.0 the 0.0 that it equals.
+    W = np.ascontiguousarray(observations.W, dtype=np.float64) + 0.0
     digests = b"".join(hashlib.blake2b(frame.tobytes(), digest_size=8).digest() for frame in W)
     return np.frombuffer(digests, dtype=np.int64).copy()
 

@@ -9,6 +9,7 @@ from ..geometry import axis_angle_to_matrix, onp, refine_onp
 # Shapes of the fit that each frame is compared with, and how many of them are starts.
 _N_CANDIDATES, _N_STARTS = 64, 4
 _MAX_ITER, _TOLERANCE = 50, 1e-12
+_DAMPING, _MOST_DAMPING = 1e-3, 1e8
 _FRAMES_AT_ONCE = 256
 
 
@@ -84,7 +85,7 @@ def learn_basis(shapes, n_bases, noise):
 
 def strided(mean, shapes):
     """Return the mean shape and some of the shapes, for :attr:`ShapeBasis.candidates`."""
-    stride = max(1, len(shapes) // _N_CANDIDATES)
+    stride = -(-len(shapes) // _N_CANDIDATES)
     return torch.cat([mean[None], shapes[::stride]])
 
 
@@ -125,90 +126,135 @@ def lift_with_basis(points, weights, model, *, scale=False):
 
 
 def _lift(points, weights, model, scale):
+    """Lift frames of which each has several starts, as frames of their own; keep the best."""
     n_frames, n_points, _ = points.shape
-    total = weights.sum(1, keepdim=True)
-    share = (weights / total)[..., None]
-    target = points - (share * points).sum(1, keepdim=True)
-    root = weights.sqrt()[..., None]
-    fit = onp(model.candidates, target[:, None], visible=weights[:, None], scale=scale)
-    posed = fit.scale[..., None, None] * (model.candidates @ fit.rotation.mT)[..., :2]
-    left = target[:, None] - posed
-    left = left - (share[:, None] * left).sum(2, keepdim=True)
-    error = (weights[:, None, :, None] * left.square()).sum((2, 3))
-    n_starts = min(_N_STARTS, error.shape[1])
-    chosen = error.topk(n_starts, dim=1, largest=False).indices
-    pick = torch.arange(n_frames, device=points.device)[:, None]
-    rotation = fit.rotation[pick, chosen].flatten(0, 1)
-    log_scale = fit.scale[pick, chosen].flatten().clamp_min(1e-6).log()
-    shape = model.candidates[chosen.flatten()]
-    directions = model.basis.flatten(1)
-    # The candidates are combinations of the basis, up to what was left out of it.
-    codes = (shape - model.mean).flatten(1) @ torch.linalg.pinv(directions)
-
-    many = (target, share, root)
-    target, share, root = (a.repeat_interleave(n_starts, 0) for a in many)
-    if not scale:
-        seen = root.squeeze(-1).square()
-        rotation = refine_onp(shape, target, rotation, visible=seen)
-    n_codes = len(model.basis)
-    sigma = model.noise
-
-    def evaluate(rotation, codes, log_scale):
-        shape = model.mean + (codes @ directions).reshape(-1, n_points, 3)
-        X = log_scale.exp()[:, None, None] * (shape @ rotation.mT)
-        r = target - X[..., :2]
-        r = root * (r - (share * r).sum(1, keepdim=True)) / sigma
-        return X, r, r.square().sum((1, 2)) + codes.square().sum(1)
-
-    X, r, cost = evaluate(rotation, codes, log_scale)
-    damping = torch.full_like(cost, 1e-3)
-    done = torch.zeros_like(cost, dtype=torch.bool)
-    eye = torch.eye(3 + n_codes + scale, dtype=cost.dtype, device=cost.device)
-    prior = torch.zeros_like(eye)
-    prior[3 : 3 + n_codes, 3 : 3 + n_codes] = eye[:n_codes, :n_codes]
+    problem = _Problem(points, weights, model, scale)
+    pose = problem.first_pose()
+    state = problem.evaluate(pose)
+    damping = torch.full_like(state.cost, _DAMPING)
+    done = torch.zeros_like(state.cost, dtype=torch.bool)
     for _ in range(_MAX_ITER):
-        x, y, z = X.unbind(-1)
-        zero = torch.zeros_like(x)
-        # d(exp([w]x) X)_xy / dw = (w x X)_xy
-        by = [torch.stack([zero, -z], 2), torch.stack([z, zero], 2), torch.stack([-y, x], 2)]
-        turned = torch.einsum("kpi,fji->fkpj", model.basis, rotation[:, :2])
-        turned = log_scale.exp()[:, None, None, None] * turned
-        J = [torch.stack(by, 1), turned]
-        if scale:
-            J.append(X[:, None, :, :2])
-        J = torch.cat(J, dim=1)
-        J = root[:, None] * (J - (share[:, None] * J).sum(2, keepdim=True)) / sigma
-        J = J.flatten(2)
-        g = (J @ r.flatten(1)[..., None]).squeeze(-1)
-        g[:, 3 : 3 + n_codes] -= codes
-        H = J @ J.mT + prior
+        H, g = problem.normal_equations(pose, state)
         diagonal = H.diagonal(dim1=1, dim2=2)
         floor = 1e-12 * diagonal.mean(1, keepdim=True)
         H = H + torch.diag_embed(damping[:, None] * diagonal.clamp_min(floor))
-        step = torch.linalg.solve_ex(H, g)[0]
-        new = (
-            axis_angle_to_matrix(step[:, :3]) @ rotation,
-            codes + step[:, 3 : 3 + n_codes],
-            log_scale + step[:, -1] if scale else log_scale,
-        )
-        X_new, r_new, cost_new = evaluate(*new)
-        better = (cost_new < cost) & ~done
-        done = (
-            done | (better & (cost - cost_new <= _TOLERANCE * cost)) | (~better & (damping >= 1e8))
-        )
-        rotation = torch.where(better[:, None, None], new[0], rotation)
-        codes = torch.where(better[:, None], new[1], codes)
-        log_scale = torch.where(better, new[2], log_scale)
-        X = torch.where(better[:, None, None], X_new, X)
-        r = torch.where(better[:, None, None], r_new, r)
-        cost = torch.where(better, cost_new, cost)
-        damping = torch.where(better, damping / 3, damping * 4).clamp(1e-12, 1e8)
+        proposal = problem.moved(pose, torch.linalg.solve_ex(H, g)[0])
+        new = problem.evaluate(proposal)
+        better = (new.cost < state.cost) & ~done
+        settled = state.cost - new.cost <= _TOLERANCE * state.cost
+        done = done | (better & settled) | (~better & (damping >= _MOST_DAMPING))
+        pose, state = _where(better, proposal, pose), _where(better, new, state)
+        damping = torch.where(better, damping / 3, damping * 4).clamp(1e-12, _MOST_DAMPING)
         if done.all():
             break
-    best = cost.reshape(n_frames, n_starts).argmin(1)
-    best = best + n_starts * torch.arange(n_frames, device=best.device)
-    rotation, codes, scales = rotation[best], codes[best], log_scale[best].exp()
-    shapes = model.mean + (codes @ directions).reshape(-1, n_points, 3)
-    projected = scales[:, None, None] * (shapes @ rotation.mT)[..., :2]
-    offsets = ((weights / total)[..., None] * (points - projected)).sum(1)
-    return BasisLift(shapes, rotation, scales, offsets, codes)
+    best = state.cost.reshape(n_frames, -1).argmin(1)
+    best = best + problem.n_starts * torch.arange(n_frames, device=best.device)
+    rotations, codes, scales = pose.rotation[best], pose.codes[best], pose.log_scale[best].exp()
+    shapes = model.mean + (codes @ model.basis.flatten(1)).reshape(-1, n_points, 3)
+    projected = scales[:, None, None] * (shapes @ rotations.mT)[..., :2]
+    share = weights / weights.sum(1, keepdim=True)
+    offsets = (share[..., None] * (points - projected)).sum(1)
+    return BasisLift(shapes, rotations, scales, offsets, codes)
+
+
+class _Pose(NamedTuple):
+    """The unknowns: rotation (n, 3, 3), codes (n, n_bases) and logarithm of the scale (n,)."""
+
+    rotation: torch.Tensor
+    codes: torch.Tensor
+    log_scale: torch.Tensor
+
+
+class _State(NamedTuple):
+    """What a pose makes of the shape: points (n, n_points, 3), weighted residuals, cost (n,)."""
+
+    posed: torch.Tensor
+    residual: torch.Tensor
+    cost: torch.Tensor
+
+
+class _Problem:
+    """Reprojection of some frames, each as often as it has starts, and the prior of the codes."""
+
+    def __init__(self, points, weights, model, scale):
+        self.model, self.scale = model, scale
+        self.directions = model.basis.flatten(1)
+        self.n_starts = min(_N_STARTS, len(model.candidates))
+        self.points, self.weights = points, weights
+        share = (weights / weights.sum(1, keepdim=True))[..., None]
+        target = points - (share * points).sum(1, keepdim=True)
+        self.frames = target, share
+        many = (a.repeat_interleave(self.n_starts, 0) for a in (target, share, weights))
+        self.target, self.share, self.weight = many
+        self.root = self.weight.sqrt()[..., None] / model.noise
+
+    def first_pose(self):
+        """Choose the shapes of the fit that orthographic-N-point brings nearest."""
+        target, share = self.frames
+        candidates, weights = self.model.candidates, self.weights[:, None]
+        fit = onp(candidates, target[:, None], visible=weights, scale=self.scale)
+        left = (
+            target[:, None] - fit.scale[..., None, None] * (candidates @ fit.rotation.mT)[..., :2]
+        )
+        left = left - (share[:, None] * left).sum(2, keepdim=True)
+        error = (weights[..., None] * left.square()).sum((2, 3))
+        chosen = error.topk(self.n_starts, dim=1, largest=False).indices
+        pick = torch.arange(len(target), device=target.device)[:, None]
+        rotation = fit.rotation[pick, chosen].flatten(0, 1)
+        log_scale = fit.scale[pick, chosen].flatten().clamp_min(1e-6).log()
+        shape = candidates[chosen.flatten()]
+        if not self.scale:
+            rotation = refine_onp(shape, self.target, rotation, visible=self.weight)
+        # The candidates are combinations of the basis, up to what was left out of it.
+        codes = (shape - self.model.mean).flatten(1) @ torch.linalg.pinv(self.directions)
+        return _Pose(rotation, codes, log_scale)
+
+    def evaluate(self, pose):
+        """Return the state of a pose."""
+        shape = self.model.mean + (pose.codes @ self.directions).reshape(*self.target.shape[:2], 3)
+        posed = pose.log_scale.exp()[:, None, None] * (shape @ pose.rotation.mT)
+        residual = self._weigh(self.target - posed[..., :2])
+        cost = residual.square().sum((1, 2)) + pose.codes.square().sum(1)
+        return _State(posed, residual, cost)
+
+    def normal_equations(self, pose, state):
+        """Return J^T J with the prior, and -J^T r, for rotation vector, codes and scale."""
+        x, y, z = state.posed.unbind(-1)
+        zero = torch.zeros_like(x)
+        # d(exp([w]x) X)_xy / dw = (w x X)_xy
+        by = [torch.stack([zero, -z], 2), torch.stack([z, zero], 2), torch.stack([-y, x], 2)]
+        turned = torch.einsum("kpi,fji->fkpj", self.model.basis, pose.rotation[:, :2])
+        J = [torch.stack(by, 1), pose.log_scale.exp()[:, None, None, None] * turned]
+        if self.scale:
+            J.append(state.posed[:, None, :, :2])
+        J = self._weigh(torch.cat(J, dim=1)).flatten(2)
+        codes = slice(3, 3 + len(self.model.basis))
+        g = (J @ state.residual.flatten(1)[..., None]).squeeze(-1)
+        g[:, codes] -= pose.codes
+        H = J @ J.mT
+        H[:, codes, codes] += torch.eye(len(self.model.basis), dtype=H.dtype, device=H.device)
+        return H, g
+
+    def moved(self, pose, step):
+        """Return the pose after a step."""
+        n_codes = len(self.model.basis)
+        return _Pose(
+            axis_angle_to_matrix(step[:, :3]) @ pose.rotation,
+            pose.codes + step[:, 3 : 3 + n_codes],
+            pose.log_scale + step[:, -1] if self.scale else pose.log_scale,
+        )
+
+    def _weigh(self, left):
+        """Take off the translation that is best for each frame, and weigh."""
+        extra = (slice(None), *(None,) * (left.ndim - 3))
+        share, root = self.share[extra], self.root[extra]
+        return root * (left - (share * left).sum(-2, keepdim=True))
+
+
+def _where(condition, first, second):
+    """Choose between named tuples of tensors, frame by frame."""
+    chosen = (
+        torch.where(condition.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
+        for a, b in zip(first, second, strict=True)
+    )
+    return type(first)(*chosen)

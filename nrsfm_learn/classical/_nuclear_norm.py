@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import torch
 
-# Penalty of the constraint at the start, over the largest singular value; its growth a step.
+# Penalty of the constraint at the start, over the largest singular value; its growth in each step
+# of the weighted norm, which is not convex and would not settle. The nuclear norm does, exactly.
 _PENALTY, _GROWTH = 20.0, 1.01
 _TOO_FAR = 10.0
 
@@ -52,8 +53,8 @@ def nuclear_norm_shapes(tracks, rotations, *, epsilon=None, depth=None, max_iter
         Rotations.
     epsilon : float, optional
         With None all weights are 1: the nuclear norm, a convex problem. Otherwise
-        :math:`\omega_i = 1 / (\sigma_i / \sigma_1 + \epsilon)`, renewed in each iteration, so that
-        the large singular values, which carry the shape, are hardly shrunk.
+        :math:`\omega_i = \epsilon / (\sigma_i / \sigma_1 + \epsilon)`, renewed in each iteration,
+        so that the large singular values, which carry the shape, are hardly shrunk.
     depth : Tensor of shape (n_frames, n_points), optional
         Start; 0 by default.
     max_iter : int, default=500
@@ -105,8 +106,8 @@ def nuclear_norm_shapes(tracks, rotations, *, epsilon=None, depth=None, max_iter
         dual = dual + penalty * gap
         change, size = (S - previous).norm(), S.norm()
         converged = bool((change <= tol * size) & (gap.norm() <= _TOO_FAR * tol * size))
-        # A firmer constraint settles what is left; the weights of a fixed point don't depend on it.
-        penalty = penalty * _GROWTH
+        if epsilon is not None:
+            penalty = penalty * _GROWTH
     shapes = S.reshape(n_frames, n_points, 3)
     offsets = tracks.offsets((shapes @ rotations.mT)[..., :2])
     return ShapeStep(shapes, offsets, objective, n_iter, converged)
@@ -149,4 +150,4 @@ def _shrink(A, threshold, epsilon):
     kept = (values - threshold * weights).clamp_min(0)
     factor = kept / values.clamp_min(1e-300)
     low = (vectors * factor) @ (vectors.T @ A) if wide else (A @ vectors * factor) @ vectors.T
-    return low, (weights * kept).sum() / values[-1].clamp_min(1e-300)
+    return low, (weights * kept).sum() / kept[-1].clamp_min(1e-300)
