@@ -45,16 +45,15 @@ EXPECTED_FAILURES = {
     "lifted in other batches differ by 1e-7, which the check does not allow; "
     "check_frames_do_not_mix is the same check with 1e-4",
 }
-TRANSDUCTIVE = {
-    check: "the method lifts no frames but those of fit, in their order, and the check asks for "
-    "others"
-    for check in (
+TRANSDUCTIVE = dict.fromkeys(
+    (
         "check_methods_sample_order_invariance",
         "check_methods_subset_invariance",
         "check_pipeline_consistency",
         "check_fit_idempotent",
-    )
-}
+    ),
+    "the method lifts no frames but those of fit, in their order, and the check asks for others",
+)
 
 
 def expected_failures(estimator):

@@ -21,6 +21,8 @@ from ._tracks import tracks_of
 # Numbers of bases that "auto" tries, as far as the points and frames allow. One is a rigid shape,
 # of which further bases take what they need.
 _CANDIDATES = (2, 3, 4, 5, 6, 8, 10, 12)
+# Depth over width at which shapes are not believed.
+_DEEPEST = 3.0
 # Least noise of a keypoint about the model, in units of their size: a perfect fit trusts itself.
 _LEAST_NOISE = 1e-3
 # Components of the shapes that the lifter of unseen frames may use, per basis of the fit.
@@ -149,7 +151,9 @@ class BaseClassicalNRSfM(BaseNRSfM):
                 ConvergenceWarning,
                 stacklevel=caller_stacklevel(),
             )
-        self.n_bases_, self.n_bases_trials_ = n_bases, trials
+        _check_depth(solution, name)
+        if hasattr(self, "n_bases"):
+            self.n_bases_, self.n_bases_trials_ = n_bases, trials
         self.loss_curve_ = np.asarray(solution.curve, dtype=float)
         self.n_iter_, self.converged_ = solution.n_iter, solution.converged
         return self._remember(observations, tracks, solution)
@@ -168,12 +172,12 @@ class BaseClassicalNRSfM(BaseNRSfM):
                     f"n_bases={n_bases} asks for more than {n_frames} frames of {n_points} points "
                     f"determine: use at most {most}, or 'auto'."
                 )
-            return n_bases, {}
+            return n_bases, np.empty((0, 3))
 
         n_bases, trials = choose_n_bases(
             self._candidates(tracks), self._begin, self._attempt, tracks, generator
         )
-        return n_bases, {str(k): list(trial) for k, trial in trials.items()}
+        return n_bases, np.array([(k, *trial) for k, trial in trials.items()]).reshape(-1, 3)
 
     def _largest(self, tracks):
         """Return the largest number of bases that the data determine."""
@@ -272,6 +276,23 @@ def _settle_depth(solution):
         rotations=mirror[:, None] * solution.rotations * mirror,
         basis=basis,
     )
+
+
+def _check_depth(solution, name):
+    """Warn of shapes that are drawn out in depth: of a wrong answer that fits every keypoint."""
+    mean = solution.shapes.mean(1, keepdim=True)
+    posed = (solution.shapes - mean) @ solution.rotations.mT
+    extent = posed.square().mean((0, 1)).sqrt()
+    ratio = float(extent[2] / extent[:2].mean())
+    if ratio > _DEEPEST:
+        warnings.warn(
+            f"{name} found shapes {ratio:.1f} times as deep as they are wide, which is hardly "
+            f"right: too many bases explain what is left over by depth, and a camera that turns "
+            f"little leaves depth open. Use fewer bases or another method, and look at W with "
+            f"nrsfm_learn.diagnose.",
+            UserWarning,
+            stacklevel=caller_stacklevel(),
+        )
 
 
 def _noise(tracks, solution):

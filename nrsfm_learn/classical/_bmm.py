@@ -74,8 +74,8 @@ class BMM(BaseClassicalNRSfM):
     Parameters
     ----------
     n_bases : int or "auto", default="auto"
-        K; used for the rotations only. 3 K must be less than the number of points. "auto": the one
-        that best predicts withheld keypoints and keeps neighbours at constant distances.
+        K; used for the rotations only. 3 K must be less than the number of points. "auto": the
+        number that best predicts withheld keypoints and keeps neighbours at constant distances.
     shape_step : {"nuclear_norm", "pseudo_inverse"}, default="nuclear_norm"
         The nuclear norm, or the closed form of least Frobenius norm, whose shapes have no depth in
         their own camera.
@@ -100,9 +100,11 @@ class BMM(BaseClassicalNRSfM):
         what unseen frames are lifted with.
     codes_ : ndarray of shape (n_frames, n_components)
         Coefficients of the fitted shapes, in standard deviations.
-    n_bases_, n_bases_trials_ : int, dict
-        Number of bases; by each number tried the error of withheld keypoints, over that of the
-        centroid, and the variation of neighbour distances.
+    n_bases_ : int
+        Number of bases.
+    n_bases_trials_ : ndarray of shape (n_trials, 3)
+        Number of bases, error of withheld keypoints over that of the centroid, and variation of
+        neighbour distances of each trial; empty if the number was given.
     loss_curve_ : ndarray of shape (n_iter,)
         Nuclear norm over the largest singular value.
     n_iter_, converged_ : int, bool

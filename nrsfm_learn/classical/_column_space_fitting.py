@@ -93,7 +93,7 @@ class ColumnSpaceFitting(BaseClassicalNRSfM):
     Parameters
     ----------
     n_bases : int or "auto", default="auto"
-        Basis shapes K. 3 K must be less than the number of points. "auto": the one that best
+        Basis shapes K. 3 K must be less than the number of points. "auto": the number that best
         predicts withheld keypoints and keeps neighbours at constant distances.
     variant : {"csf", "csf2"}, default="csf2"
         "csf" starts from the K lowest cosines at once, where it is the trajectory basis. "csf2"
@@ -121,9 +121,11 @@ class ColumnSpaceFitting(BaseClassicalNRSfM):
         what unseen frames are lifted with.
     codes_ : ndarray of shape (n_frames, n_components)
         Coefficients of the fitted shapes, in standard deviations.
-    n_bases_, n_bases_trials_ : int, dict
-        Number of bases; by each number tried the error of withheld keypoints, over that of the
-        centroid, and the variation of neighbour distances.
+    n_bases_ : int
+        Number of bases.
+    n_bases_trials_ : ndarray of shape (n_trials, 3)
+        Number of bases, error of withheld keypoints over that of the centroid, and variation of
+        neighbour distances of each trial; empty if the number was given.
     loss_curve_ : ndarray
         Objective, in squares of the size of ``W``.
     n_iter_, converged_ : int, bool

@@ -28,8 +28,8 @@ class EMPPCA(BaseClassicalNRSfM):
     Parameters
     ----------
     n_bases : int or "auto", default="auto"
-        Deformations K. "auto": the one that best predicts withheld keypoints and keeps neighbours
-        at constant distances.
+        Deformations K, the mean not counted. "auto": the number that best predicts withheld
+        keypoints and keeps neighbours at constant distances.
     camera : {"orthographic", "weak_perspective"}, default="orthographic"
         One scale for all frames, or one a frame.
     dynamics : bool, default=False
@@ -37,7 +37,7 @@ class EMPPCA(BaseClassicalNRSfM):
     init : {"nuclear_norm", "rigid"}, default="nuclear_norm"
         Where to begin: shapes of least nuclear norm with the rotations of :class:`BMM`; or, as
         published, a rigid shape, from which the cameras of bodies that bend are rarely found.
-    max_iter : int, default=500
+    max_iter : int, default=1000
         Most iterations.
     tol : float, default=1e-4
         Rise of the log-likelihood for each visible coordinate at which to stop.
@@ -59,9 +59,11 @@ class EMPPCA(BaseClassicalNRSfM):
         Means of the codes, given the keypoints.
     noise_ : float
         Standard deviation of a coordinate of a keypoint, in units of ``W``.
-    n_bases_, n_bases_trials_ : int, dict
-        Number of bases; by each number tried the error of withheld keypoints, over that of the
-        centroid, and the variation of neighbour distances.
+    n_bases_ : int
+        Number of bases.
+    n_bases_trials_ : ndarray of shape (n_trials, 3)
+        Number of bases, error of withheld keypoints over that of the centroid, and variation of
+        neighbour distances of each trial; empty if the number was given.
     loss_curve_ : ndarray of shape (n_iter,)
         Negative log-likelihood for each visible coordinate.
     n_iter_, converged_ : int, bool
@@ -108,7 +110,7 @@ class EMPPCA(BaseClassicalNRSfM):
         camera="orthographic",
         dynamics=False,
         init="nuclear_norm",
-        max_iter=500,
+        max_iter=1000,
         tol=1e-4,
         device="auto",
         random_state=0,

@@ -12,6 +12,8 @@ from ._tracks import stacked
 # The trace-norm problem: weight of the trace against that of the constraints, penalty, steps.
 _TRACE_WEIGHT, _CONSTRAINT_WEIGHT, _PENALTY = 0.01, 1e3, 1.0
 _GRAM_ITERATIONS, _GRAM_TOLERANCE = 500, 1e-8
+# Singular values below this part of the largest are rounding.
+_ROUNDING = 1e-9
 # Most of the rank of :func:`high_rank_rotations`, over 3: the Gram matrix has (3K)^2 entries.
 _MOST_BASES = 12
 
@@ -52,17 +54,19 @@ def motion_factor(points, rank):
     points : Tensor of shape (n_frames, n_points, 2)
         Complete keypoints, each frame centred on all of them.
     rank : int
-        Columns.
+        Columns, at most.
 
     Returns
     -------
     Tensor of shape (n_frames, 2, rank)
-        Scaled so that its rows are of unit length on average.
+        Scaled so that its rows are of unit length on average. Singular values that are rounding
+        have no columns: those satisfy any metric constraint, and mean nothing.
     """
     left, values, _ = torch.linalg.svd(stacked(points), full_matrices=False)
+    rank = max(3, min(rank, int((values > _ROUNDING * values[0]).sum())))
     motion = left[:, :rank] * values[:rank].clamp_min(1e-12 * values[0]).sqrt()
     motion = motion / motion.norm() * math.sqrt(len(motion))
-    return motion.reshape(len(points), 2, rank)
+    return motion.reshape(len(points), 2, -1)
 
 
 def gram_by_trace_norm(motion):

@@ -11,6 +11,8 @@ _HELD_OUT = 0.1
 # Error of withheld keypoints, and variation of neighbour distances, below which models are not told
 # apart.
 _ERROR, _VARIATION = 0.01, 0.005
+# Numbers of bases whose error is so many times that of the best don't come into question.
+_WORST = 8.0
 
 
 def choose_n_bases(candidates, begin, attempt, tracks, generator):
@@ -27,7 +29,9 @@ def choose_n_bases(candidates, begin, attempt, tracks, generator):
     with :math:`v` the variation of neighbour distances of the shapes, :math:`E_0 = 0.01` and
     :math:`v_0 = 0.005`, below which few trackers are exact. Withheld keypoints alone ask
     for more and more bases where tracks are clean and smooth: what is wrong with too many is their
-    depth, which no keypoint shows, and of which distances that stretch and shrink tell.
+    depth, which no keypoint shows, and of which distances that stretch and shrink tell. A number
+    whose error is eight times that of the best is left out, however constant its lengths: those of
+    a rigid shape are the most constant.
 
     Parameters
     ----------
@@ -77,8 +81,11 @@ def choose_n_bases(candidates, begin, attempt, tracks, generator):
             if np.isfinite(variation):
                 trials[n_bases] = (error, variation)
 
+    errors = {n_bases: np.hypot(error, _ERROR) for n_bases, (error, _) in trials.items()}
+    most = _WORST * min(errors.values())
+
     def score(n_bases):
-        error, variation = trials[n_bases]
-        return np.hypot(error, _ERROR) * (variation**2 + _VARIATION**2)
+        variation = trials[n_bases][1] if errors[n_bases] <= most else np.inf
+        return errors[n_bases] * (variation**2 + _VARIATION**2)
 
     return min(trials, key=score), trials

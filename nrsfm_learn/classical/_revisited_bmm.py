@@ -127,8 +127,8 @@ class RevisitedBMM(BaseClassicalNRSfM):
     Parameters
     ----------
     n_bases : int or "auto", default="auto"
-        K, the largest rank over 3. 3 K must be less than the number of points. "auto": the one that
-        best predicts withheld keypoints and keeps neighbours at constant distances.
+        K, the largest rank over 3. 3 K must be less than the number of points. "auto": the number
+        that best predicts withheld keypoints and keeps neighbours at constant distances.
     epsilon : float, default=0.01
         Singular values well below this part of the largest are taken for noise.
     max_iter : int, default=1000

@@ -165,7 +165,7 @@ class RigidFactorization(BaseClassicalNRSfM):
 
     See Also
     --------
-    EMPPCA : Deforming objects, from a rigid start.
+    EMPPCA : Deforming objects.
 
     Notes
     -----
@@ -219,6 +219,9 @@ class RigidFactorization(BaseClassicalNRSfM):
     @property
     def _lifts_scale(self):
         return self.camera == "weak_perspective"
+
+    def _n_components(self):
+        return 1
 
     def _solve(self, tracks, completed, n_bases, generator):
         return solve_rigid(

@@ -128,7 +128,7 @@ class TrajectoryBasis(BaseClassicalNRSfM):
     Parameters
     ----------
     n_bases : int or "auto", default="auto"
-        Cosines K. 3 K must be less than the number of points. "auto": the one that best predicts
+        Cosines K. 3 K must be less than the number of points. "auto": the number that best predicts
         withheld keypoints and keeps neighbours at constant distances.
     n_init : int, default=10
         Starts of the metric upgrade, the first of which is the solution of a trace-norm problem.
@@ -149,9 +149,9 @@ class TrajectoryBasis(BaseClassicalNRSfM):
         Shape in the common frame, rotation, translation and scale (1) of each frame.
     n_bases_ : int
         Cosines used.
-    n_bases_trials_ : dict
-        By each number tried the error of withheld keypoints, over that of the centroid, and the
-        variation of neighbour distances; empty if the number was given.
+    n_bases_trials_ : ndarray of shape (n_trials, 3)
+        Number of bases, error of withheld keypoints over that of the centroid, and variation of
+        neighbour distances of each trial; empty if the number was given.
     loss_curve_ : ndarray of shape (1,)
         Residual of orthonormality.
     n_iter_, converged_ : int, bool
