@@ -8,6 +8,7 @@ from ._rigid_factorization import solve_rigid
 
 # A start need not be exact.
 _SETTINGS = {"max_iter": 500, "tol": 1e-3}
+_RIGID_SETTINGS = {"max_iter": 100, "tol": 1e-4}
 
 
 def first_shapes(tracks, completed, init, generator):
@@ -31,7 +32,7 @@ def first_shapes(tracks, completed, init, generator):
     rotations : Tensor of shape (n_frames, 3, 3)
     """
     if init == "rigid":
-        rigid = solve_rigid(tracks, completed, generator=generator)
+        rigid = solve_rigid(tracks, completed, generator=generator, **_RIGID_SETTINGS)
         return rigid.shapes, rigid.rotations
     rotations = high_rank_rotations(completed)
     step = nuclear_norm_shapes(tracks, rotations, **_SETTINGS)

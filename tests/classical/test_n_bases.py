@@ -81,8 +81,16 @@ def test_a_tenth_is_withheld_from_those_who_predict():
 @settings(deadline=None, max_examples=50)
 def test_the_least_product_wins(trials, seed):
     best, _ = Fake(make_tracks(10, 8), dict(enumerate(trials, 1))).choose(seed=seed % 997)
-    score = [error * (variation**2 + 0.01**2) for error, variation in trials]
-    assert score[best - 1] <= min(score) * (1 + 1e-6)
+    errors = np.hypot([error for error, _ in trials], 0.01)
+    score = errors * (np.square([variation for _, variation in trials]) + 0.005**2)
+    in_question = errors <= 8 * errors.min() * (1 + 1e-6)
+    assert in_question[best - 1]
+    assert score[best - 1] <= score[errors <= 8 * errors.min() * (1 - 1e-6)].min() * (1 + 1e-6)
+
+
+def test_a_constant_shape_that_predicts_nothing_is_out_of_the_question():
+    assert Fake(make_tracks(), {1: (0.5, 0.0), 2: (0.05, 0.1), 3: (0.02, 0.2)}).choose()[0] == 2
+    assert Fake(make_tracks(), {1: (0.1, 0.0), 2: (0.05, 0.1), 3: (0.02, 0.2)}).choose()[0] == 1
 
 
 def test_either_part_counts_where_the_other_is_equal():
