@@ -42,7 +42,7 @@ def solve_column_space(
     -------
     Solution
     """
-    functions = code_functions(tracks.clips, len(completed), fraction, completed)
+    functions = code_functions(tracks.clips, len(completed), fraction, completed, at_least=n_bases)
     n_functions = functions.shape[1]
     n_bases = min(n_bases, n_functions)
     first = torch.eye(n_functions, n_bases, dtype=completed.dtype, device=completed.device)
@@ -57,7 +57,7 @@ def solve_column_space(
             fit = fit_codes(tracks, offsets, *problem, start, free=1, **_GROWTH)
             fit = fit_codes(tracks, offsets, *problem, fit.coefficients, **_GROWTH)
         fit = fit_codes(tracks, offsets, *problem, fit.coefficients, max_iter=max_iter, tol=tol)
-    curve = list(fit.curve)
+    n_iter, converged, curve = fit.n_iter, fit.converged, list(fit.curve)
     shapes = _shapes(fit)
     if not tracks.complete:
         for _ in range(_ROUNDS):
@@ -70,7 +70,7 @@ def solve_column_space(
                 break
     offsets = tracks.offsets((shapes @ rotations.mT)[..., :2])
     scales = torch.ones_like(offsets[:, 0])
-    return Solution(shapes, rotations, scales, offsets, curve, len(curve), fit.converged)
+    return Solution(shapes, rotations, scales, offsets, curve, n_iter, converged)
 
 
 def _shapes(fit):
@@ -100,7 +100,7 @@ class ColumnSpaceFitting(BaseClassicalNRSfM):
         adds the bases one by one, each fitted in the space that is complementary to those before
         it, and all together after each.
     frequency_fraction : float, default=0.1
-        Share of the frequencies of a clip that the coefficients may have.
+        Share of the frequencies of a clip that the coefficients may have; K at least.
     max_iter : int, default=100
         Most Gauss-Newton steps with all bases.
     tol : float, default=1e-4
@@ -129,7 +129,7 @@ class ColumnSpaceFitting(BaseClassicalNRSfM):
     loss_curve_ : ndarray
         Objective, in squares of the size of ``W``.
     n_iter_, converged_ : int, bool
-        Gauss-Newton steps; whether ``tol`` was met.
+        Gauss-Newton steps with all bases; whether ``tol`` was met.
     n_points_in_ : int
         Number of points.
 

@@ -35,7 +35,7 @@ class ColumnSpaceFit(NamedTuple):
     converged: bool
 
 
-def code_functions(clips, n_frames, fraction, like):
+def code_functions(clips, n_frames, fraction, like, *, at_least=1):
     """Return cosines that codes are made of, (n_frames, n_functions), a block for each clip.
 
     Parameters
@@ -48,6 +48,8 @@ def code_functions(clips, n_frames, fraction, like):
         Share of the frequencies of a clip.
     like : Tensor
         Of the dtype and device to use.
+    at_least : int, default=1
+        Cosines that each clip gets, as far as it has frames.
 
     Returns
     -------
@@ -58,7 +60,7 @@ def code_functions(clips, n_frames, fraction, like):
     index = torch.arange(n_frames, device=like.device)
     for clip in clips:
         frames = index[clip]
-        low = min(len(frames), max(1, math.ceil(fraction * len(frames))))
+        low = min(len(frames), max(at_least, math.ceil(fraction * len(frames))))
         block = torch.zeros(n_frames, low, dtype=like.dtype, device=like.device)
         block[frames] = dct_basis(len(frames), low, dtype=like.dtype, device=like.device)
         blocks.append(block)

@@ -30,7 +30,7 @@ class LeastSquaresFit(NamedTuple):
     converged: torch.Tensor
 
 
-def levenberg_marquardt(linearize, start, *, max_iter=200, tol=1e-10):
+def levenberg_marquardt(linearize, start, *, max_iter=200, tol=1e-10, solved=0.0):
     r"""Minimise a sum of squares by Levenberg and Marquardt's damped Gauss-Newton steps.
 
     .. math:: (J^\top J + \mu \operatorname{diag} J^\top J)\, \delta = -J^\top r
@@ -49,6 +49,8 @@ def levenberg_marquardt(linearize, start, *, max_iter=200, tol=1e-10):
     tol : float, default=1e-10
         A problem has converged once a step lowers its cost by less than this fraction, no step
         lowers it, or it is solved exactly.
+    solved : float, default=0.0
+        A cost that is as good as none.
 
     Returns
     -------
@@ -75,7 +77,7 @@ def levenberg_marquardt(linearize, start, *, max_iter=200, tol=1e-10):
         r_new, J_new = linearize(proposal)
         cost_new = r_new.square().sum(1)
         better = (cost_new < cost) & ~converged
-        small = (cost - cost_new <= tol * cost) | (cost_new <= exact)
+        small = (cost - cost_new <= tol * cost) | (cost_new <= exact.clamp_min(solved))
         converged = converged | (better & small) | (~better & (damping >= _LARGEST))
         x = torch.where(better[:, None], proposal, x)
         r = torch.where(better[:, None], r_new, r)
