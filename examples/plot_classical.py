@@ -152,9 +152,9 @@ print(f"\n{refusal}")
 # %%
 # How fast the camera turns
 # -------------------------
-# Why the trajectory basis is off: point paths take many cosines, and many cosines need a camera that
-# turns fast against the motion. The same shapes and noise with eight cosines, before
-# the camera above and before one that goes around by 5 degrees a frame and nods:
+# Why the trajectory basis is off: point paths take many cosines, and many cosines need a camera
+# that turns fast against the motion. The same shapes and noise with eight cosines, before the
+# camera above and before one that goes around by 5 degrees a frame and nods:
 
 from scipy.spatial.transform import Rotation
 

@@ -10,6 +10,8 @@ from ._base import BaseClassicalNRSfM, Solution
 from ._column_space_solver import code_functions, fit_codes
 from ._metric_upgrade import high_rank_rotations
 
+# Most of the rank over the number of points that "auto" tries.
+_LARGEST_SHARE = 2 / 3
 # Growing by one basis need not be exact: what follows improves it.
 _GROWTH = {"max_iter": 15, "tol": 1e-3}
 # Rounds between codes and the translation of frames with hidden points.
@@ -94,7 +96,8 @@ class ColumnSpaceFitting(BaseClassicalNRSfM):
     ----------
     n_bases : int or "auto", default="auto"
         Basis shapes K. 3 K must be less than the number of points. "auto": the number that best
-        predicts withheld keypoints and keeps neighbours at constant distances.
+        predicts withheld keypoints and keeps neighbours at constant distances,
+        among those with a rank 3 K of two thirds of the points at most.
     variant : {"csf", "csf2"}, default="csf2"
         "csf" starts from the K lowest cosines at once, where it is the trajectory basis. "csf2"
         adds the bases one by one, each fitted in the space that is complementary to those before
@@ -188,6 +191,11 @@ class ColumnSpaceFitting(BaseClassicalNRSfM):
 
     def _nrsfm_tags(self):
         return NRSfMTags(stochastic=False, temporal=True)
+
+    def _candidates(self, tracks):
+        # With a rank near the number of points there is always a basis that fits, at any depth.
+        most = max(1, _LARGEST_SHARE * tracks.points.shape[1] // 3)
+        return [k for k in super()._candidates(tracks) if k <= most] or [1]
 
     def _start(self, tracks, completed, generator):
         return completed, high_rank_rotations(completed)
