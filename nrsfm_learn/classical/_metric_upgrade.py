@@ -14,7 +14,7 @@ _TRACE_WEIGHT, _CONSTRAINT_WEIGHT, _PENALTY = 0.01, 1e3, 1.0
 _GRAM_ITERATIONS, _GRAM_TOLERANCE = 500, 1e-8
 # Squared violation of orthonormality of a frame that is none. Exact data have solutions about which
 # the residual is flat, and are approached slowly.
-_SOLVED = 1e-16
+_SOLVED = 1e-22
 # Singular values below this part of the largest are rounding.
 _ROUNDING = 1e-9
 # Most of the rank of :func:`high_rank_rotations`, over 3: the Gram matrix has (3K)^2 entries.

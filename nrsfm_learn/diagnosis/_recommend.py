@@ -93,7 +93,8 @@ def recommend(n_frames, n_clips, is_video, rank, turning, camera):
             f"PAUL(n_components={components}, codes='encoder')",
             f"{order} of {n_frames} frames of an object that {shape}: an auto-decoder with a small "
             f"bottleneck is the most accurate there. codes='free' does without the 2-D encoder if "
-            f"no other frames are to be lifted.",
+            f"no other frames are to be lifted. ProcrusteanRegression() gives a first result in "
+            f"seconds.",
         )
     k_last = 2 if rigid else 4 if turning >= _NEARLY_RIGID else 8 if rank <= 9 else 10
     amount = "many frames" if n_frames > _SHORT else f"{n_frames} frames"
