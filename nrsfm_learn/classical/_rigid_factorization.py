@@ -15,6 +15,8 @@ from ._metric_upgrade import (
 
 # Least curvature of a point's position, over the largest: depth that no camera sees stays put.
 _RIDGE = 1e-9
+# By how much the second start must be better, and by how much for each keypoint.
+_GAIN, _EXACT = 1e-4, 1e-12
 
 
 def solve_rigid(
@@ -62,7 +64,10 @@ def solve_rigid(
     ]
     offsets = tracks.offsets(completed)
     solutions = [_improve(tracks, R, scales, offsets, scale, max_iter, tol) for R, scales in starts]
-    return min(solutions, key=lambda solution: solution.curve[-1])
+    first, second = solutions
+    # Where both find the same, rounding must not choose between their common frames.
+    least = max(_GAIN * first.curve[-1], _EXACT * float(tracks.weights.sum()))
+    return second if first.curve[-1] - second.curve[-1] > least else first
 
 
 def _improve(tracks, R, scales, offsets, scale, max_iter, tol):
