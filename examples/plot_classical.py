@@ -104,7 +104,7 @@ plt.show()
 # %%
 # These data say little of others. EM-PPCA has the lowest error where shapes of a low rank with
 # independent noise, which are its own model, are what the data were drawn from. The trajectory
-# basis does no better than the rigid shape here; why not is shown below.
+# basis is worse than the rigid shape here; why is shown below.
 #
 # How the shapes of BMM look: the true points are grey, and lines join them to where they were
 # found. One frame is far worse than the others.

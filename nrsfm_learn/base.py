@@ -119,7 +119,8 @@ class BaseNRSfM(
             True where a keypoint is visible. With NaN in ``W`` as well, a keypoint is visible where
             both say so.
         groups : array-like of shape (n_frames,), optional
-            Clip of each frame. Used by temporal methods, ignored by the others.
+            Clip of each frame. Used by temporal methods, and by others where they fill in missing
+            keypoints first; otherwise ignored.
         categories : array-like of shape (n_frames,), optional
             Object category of each frame. Used by multi-category methods, ignored by the others.
         intrinsics : array-like of shape (3, 3) or (n_frames, 3, 3), optional

@@ -15,6 +15,7 @@ from .._warnings import caller_stacklevel
 from ..base import BaseNRSfM, NRSfMTags, Reconstruction
 from ._basis_lift import ShapeBasis, learn_basis, lift_with_basis
 from ._completion import complete_tracks
+from ._metric_upgrade import largest_n_bases
 from ._n_bases import choose_n_bases
 from ._tracks import tracks_of
 
@@ -139,19 +140,19 @@ class BaseClassicalNRSfM(BaseNRSfM):
             n_bases, trials = self._resolve_n_bases(tracks, generator)
             solution = self._solve(tracks, self._begin(tracks, generator), n_bases, generator)
             solution = _settle_depth(solution)
+        fewer = "use fewer bases, " if hasattr(self, "n_bases") else ""
         if not torch.isfinite(solution.shapes).all():
             raise ValueError(
-                f"{name} with {n_bases} bases found no finite shapes: use fewer bases, or look at "
-                f"W with nrsfm_learn.diagnose."
+                f"{name} found no finite shapes: {fewer}look at W with nrsfm_learn.diagnose."
             )
         if not solution.converged:
             warnings.warn(
                 f"{name} stopped after {solution.n_iter} iterations before it converged to "
-                f"tol={getattr(self, 'tol', None)}: raise max_iter, or use fewer bases.",
+                f"tol={self.tol}: {fewer}raise max_iter or tol.",
                 ConvergenceWarning,
                 stacklevel=caller_stacklevel(),
             )
-        _check_depth(solution, name)
+        _check_depth(solution, name, fewer)
         if hasattr(self, "n_bases"):
             self.n_bases_, self.n_bases_trials_ = n_bases, trials
         self.loss_curve_ = np.asarray(solution.curve, dtype=float)
@@ -181,8 +182,7 @@ class BaseClassicalNRSfM(BaseNRSfM):
 
     def _largest(self, tracks):
         """Return the largest number of bases that the data determine."""
-        n_frames, n_points, _ = tracks.points.shape
-        return max(1, min((n_points - 1) // 3, 2 * n_frames // 3))
+        return largest_n_bases(*tracks.weights.shape)
 
     def _remember(self, observations, tracks, solution):
         """Set what unseen frames need; return the reconstruction in the units of ``W``."""
@@ -278,7 +278,7 @@ def _settle_depth(solution):
     )
 
 
-def _check_depth(solution, name):
+def _check_depth(solution, name, fewer):
     """Warn of shapes that are drawn out in depth: of a wrong answer that fits every keypoint."""
     mean = solution.shapes.mean(1, keepdim=True)
     posed = (solution.shapes - mean) @ solution.rotations.mT
@@ -287,9 +287,9 @@ def _check_depth(solution, name):
     if ratio > _DEEPEST:
         warnings.warn(
             f"{name} found shapes {ratio:.1f} times as deep as they are wide, which is hardly "
-            f"right: too many bases explain what is left over by depth, and a camera that turns "
-            f"little leaves depth open. Use fewer bases or another method, and look at W with "
-            f"nrsfm_learn.diagnose.",
+            f"right: a model that does not suit the object explains by depth what is left over, "
+            f"and a camera that turns little leaves depth open. Ways out: {fewer}try another "
+            f"method, look at W with nrsfm_learn.diagnose.",
             UserWarning,
             stacklevel=caller_stacklevel(),
         )
@@ -298,8 +298,10 @@ def _check_depth(solution, name):
 def _noise(tracks, solution):
     """Return the spread of the visible keypoints about the model, in units of the tracks."""
     squares = (tracks.points - solution.keypoints).square().sum(2)
-    total = float((tracks.weights * squares).sum() / (2 * tracks.weights.sum()))
-    return max(total**0.5, _LEAST_NOISE)
+    # Of a keypoint of weight 1, so that other units of the weights change nothing.
+    n_seen = tracks.seen.sum()
+    total = float((tracks.weights * squares).sum() / (2 * n_seen))
+    return max(total**0.5, _LEAST_NOISE * float(tracks.weights.sum() / n_seen) ** 0.5)
 
 
 def _reconstruction(shapes, rotations, translations, scales, codes, dtype):

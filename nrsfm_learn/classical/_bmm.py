@@ -77,7 +77,8 @@ class BMM(BaseClassicalNRSfM):
         K; used for the rotations only. 3 K must be less than the number of points. "auto": the
         number that best predicts withheld keypoints and keeps neighbours at constant distances.
     shape_step : {"nuclear_norm", "pseudo_inverse"}, default="nuclear_norm"
-        The nuclear norm, or the closed form of least Frobenius norm, whose shapes have no depth in
+        The nuclear norm, which also tries the numbers of bases for "auto", or the closed form of
+        least Frobenius norm, which has no iterations and whose shapes have no depth in
         their own camera.
     max_iter : int, default=1000
         Most iterations of the nuclear norm.
@@ -109,6 +110,8 @@ class BMM(BaseClassicalNRSfM):
         Nuclear norm over the largest singular value.
     n_iter_, converged_ : int, bool
         Iterations of the shape step; whether it met ``tol``.
+    noise_, candidate_shapes_, frame_keys_ : float, ndarray, ndarray
+        What unseen frames are lifted with beside the basis, and fitted ones known by.
     n_points_in_ : int
         Number of points.
 

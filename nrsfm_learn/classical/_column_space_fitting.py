@@ -133,6 +133,8 @@ class ColumnSpaceFitting(BaseClassicalNRSfM):
         Objective, in squares of the size of ``W``.
     n_iter_, converged_ : int, bool
         Gauss-Newton steps with all bases; whether ``tol`` was met.
+    noise_, candidate_shapes_, frame_keys_ : float, ndarray, ndarray
+        What unseen frames are lifted with beside the basis, and fitted ones known by.
     n_points_in_ : int
         Number of points.
 

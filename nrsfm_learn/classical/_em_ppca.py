@@ -28,8 +28,9 @@ class EMPPCA(BaseClassicalNRSfM):
     Parameters
     ----------
     n_bases : int or "auto", default="auto"
-        Deformations K, the mean not counted. "auto": the number that best predicts withheld
-        keypoints and keeps neighbours at constant distances.
+        Deformations K, the mean not counted. 3 K must be less than the number of points.
+        "auto": the number that best predicts withheld keypoints and keeps neighbours at constant
+        distances.
     camera : {"orthographic", "weak_perspective"}, default="orthographic"
         One scale for all frames, or one a frame.
     dynamics : bool, default=False
@@ -68,6 +69,8 @@ class EMPPCA(BaseClassicalNRSfM):
         Negative log-likelihood for each visible coordinate.
     n_iter_, converged_ : int, bool
         Iterations; whether ``tol`` was met.
+    candidate_shapes_, frame_keys_ : ndarray
+        What unseen frames are lifted with beside the basis, and fitted ones known by.
     n_points_in_ : int
         Number of points.
 
@@ -130,6 +133,10 @@ class EMPPCA(BaseClassicalNRSfM):
     @property
     def _lifts_scale(self):
         return self.camera == "weak_perspective"
+
+    def _candidates(self, tracks):
+        # The mean is no basis here: one deformation is not a rigid shape.
+        return sorted({1, *super()._candidates(tracks)})
 
     def _start(self, tracks, completed, generator):
         return first_shapes(tracks, completed, self.init, generator)

@@ -263,7 +263,9 @@ def _start(W, weights, n_bases, shapes, rotations, scale, floor, generator):
     filled = noise * (_SMALL * size / math.sqrt(3 * n_points))
     basis = torch.where(absent.unsqueeze(-1), filled, basis).unflatten(1, (n_points, 3))
     left_over = deformations.square().sum() - values[:found].square().sum()
-    variance = max(float(left_over) / (3 * n_points), floor)
+    # Of a keypoint of weight one.
+    weight = float(weights.sum() / (weights > 0).sum())
+    variance = max(weight * float(left_over) / (3 * n_points), floor)
     translations = image_mean - c * (mean @ rows.mT * m).sum(1, keepdim=True) / total
     return Model(mean, basis, rotations, scales, translations.squeeze(1), variance)
 

@@ -105,7 +105,8 @@ def gram_by_trace_norm(motion):
     options = {"dtype": motion.dtype, "device": motion.device}
     i, j = torch.triu_indices(rank, rank, device=motion.device)
     # Symmetric matrices as vectors, such that lengths agree.
-    factor = torch.where(i == j, 1.0, math.sqrt(2.0)).to(motion.dtype)
+    factor = torch.full(i.shape, math.sqrt(2.0), **options)
+    factor[i == j] = 1.0
 
     def form(x, y):
         return (x[:, i] * y[:, j] + x[:, j] * y[:, i]) * (factor / 2)
@@ -139,7 +140,7 @@ def gram_by_trace_norm(motion):
     return vectors * values.clamp_min(1e-6 * values[0].clamp_min(1e-12)).sqrt()
 
 
-def free_scale_upgrade(motion, start=None):
+def free_scale_upgrade(motion):
     r"""Find a triplet whose rows are orthogonal and of one length within each frame.
 
     .. math::
@@ -156,8 +157,6 @@ def free_scale_upgrade(motion, start=None):
     ----------
     motion : Tensor of shape (n_frames, 2, rank)
         Of :func:`motion_factor`.
-    start : Tensor of shape (rank, 3), optional
-        Where to begin; of the trace-norm problem by default.
 
     Returns
     -------
@@ -168,8 +167,7 @@ def free_scale_upgrade(motion, start=None):
     .. [1] Y. Dai, H. Li, M. He, "A simple prior-free method for non-rigid structure-from-motion
        factorization", IJCV 107(2), 2014, section 4.
     """
-    start = gram_by_trace_norm(motion) if start is None else start
-    fit = levenberg_marquardt(_ratio_residuals(motion), start.reshape(1, -1))
+    fit = levenberg_marquardt(_ratio_residuals(motion), gram_by_trace_norm(motion).reshape(1, -1))
     return _upgraded(motion, fit, 0)
 
 
@@ -219,6 +217,11 @@ def constant_scale_upgrade(motion, n_init, generator, *, max_iter=200, tol=1e-10
     return _upgraded(motion, fit, int(fit.cost.argmin()))
 
 
+def largest_n_bases(n_frames, n_points):
+    """Return the largest K for which a factorisation of rank 3K says anything."""
+    return max(1, min((n_points - 1) // 3, 2 * n_frames // 3))
+
+
 def high_rank_rotations(points):
     """Return rotations from a factorisation of as high a rank as points and frames allow.
 
@@ -232,8 +235,7 @@ def high_rank_rotations(points):
     Tensor of shape (n_frames, 3, 3)
         Rotations, on which the number of bases of what follows has no influence.
     """
-    n_frames, n_points, _ = points.shape
-    n_bases = max(1, min(_MOST_BASES, (n_points - 1) // 3, 2 * n_frames // 3))
+    n_bases = min(_MOST_BASES, largest_n_bases(*points.shape[:2]))
     upgrade = free_scale_upgrade(motion_factor(points, 3 * n_bases))
     return synchronize_signs(points, upgrade.rotations, upgrade.scales)
 

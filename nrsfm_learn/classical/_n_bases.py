@@ -30,8 +30,8 @@ def choose_n_bases(candidates, begin, attempt, tracks, generator):
     :math:`v_0 = 0.005`, below which few trackers are exact. Withheld keypoints alone ask
     for more and more bases where tracks are clean and smooth: what is wrong with too many is their
     depth, which no keypoint shows, and of which distances that stretch and shrink tell. A number
-    whose error is eight times that of the best is left out, however constant its lengths: those of
-    a rigid shape are the most constant.
+    whose :math:`\sqrt{E^2 + E_0^2}` is eight times the least is left out, however constant its
+    lengths: those of a rigid shape are the most constant.
 
     Parameters
     ----------

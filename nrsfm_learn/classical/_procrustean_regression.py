@@ -6,7 +6,6 @@ from numbers import Real
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ..base import NRSfMTags
 from ..geometry import aligned_nuclear_norm, generalized_procrustes, procrustes_aligned
 from ._base import BaseClassicalNRSfM, Solution
 from ._first_shapes import first_shapes, meet_keypoints
@@ -45,9 +44,9 @@ def solve_procrustean_regression(
     X = meet_keypoints(tracks, shapes)
     size = X.square().sum()
     stages = [epsilon * part for part in _ANNEALING] if regularizer == "log_det" else [None]
-    curve, converged = [], False
+    n_iter, curve, converged = 0, [], False
     for number, threshold in enumerate(stages):
-        left = max_iter - len(curve)
+        left = max_iter - n_iter
         budget = left if number == len(stages) - 1 else left // 2
 
         def regularity(X, threshold=threshold):
@@ -55,13 +54,13 @@ def solve_procrustean_regression(
                 return aligned_nuclear_norm(X)
             return _log_det(procrustes_aligned(X), threshold**2 * size)
 
-        X, costs, converged = _descend(tracks, X, regularity, regularization, budget, tol)
-        curve.extend(costs)
+        X, curve, converged = _descend(tracks, X, regularity, regularization, budget, tol)
+        n_iter += len(curve)
     aligned = generalized_procrustes(X, max_iter=1000, tol=1e-12)
     rotations = aligned.rotations.mT
     offsets = tracks.offsets(X[..., :2])
     scales = torch.ones_like(offsets[:, 0])
-    return Solution(X @ rotations, rotations, scales, offsets, curve, len(curve), converged)
+    return Solution(X @ rotations, rotations, scales, offsets, curve, n_iter, converged)
 
 
 def _log_det(aligned, floor):
@@ -90,12 +89,7 @@ def _descend(tracks, X, regularity, regularization, max_iter, tol):
         X = assemble(vector)
         cost = regularity(X)
         if regularization is not None:
-            left = X[..., :2] - tracks.points
-            left = (
-                left
-                - (left * tracks.weights[..., None]).sum(1, keepdim=True)
-                / (tracks.weights.sum(1)[:, None, None])
-            )
+            left = tracks.points - X[..., :2] - tracks.offsets(X[..., :2])[:, None]
             fit = 0.5 * (tracks.weights[..., None] * left.square()).sum()
             cost = fit + regularization * cost
         return cost
@@ -138,7 +132,8 @@ class ProcrusteanRegression(BaseClassicalNRSfM):
     .. math:: g(\tilde X) = \log \det \Bigl( I + \frac{\tilde X \tilde X^\top}
               {\epsilon^2 \| X \|_F^2} \Bigr)
 
-    which spares the large singular values. L-BFGS minimises.
+    which spares the large singular values; :math:`\| X \|_F` is that of the start. L-BFGS
+    minimises.
 
     Parameters
     ----------
@@ -177,6 +172,8 @@ class ProcrusteanRegression(BaseClassicalNRSfM):
         comes down.
     n_iter_, converged_ : int, bool
         Steps; whether ``tol`` was met.
+    noise_, candidate_shapes_, frame_keys_ : float, ndarray, ndarray
+        What unseen frames are lifted with beside the basis, and fitted ones known by.
     n_points_in_ : int
         Number of points.
 
@@ -236,9 +233,6 @@ class ProcrusteanRegression(BaseClassicalNRSfM):
         self.tol = tol
         self.device = device
         self.random_state = random_state
-
-    def _nrsfm_tags(self):
-        return NRSfMTags(stochastic=False)
 
     def _n_components(self):
         return _N_COMPONENTS

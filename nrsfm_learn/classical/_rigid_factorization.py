@@ -3,7 +3,6 @@
 import torch
 from sklearn.utils._param_validation import StrOptions
 
-from ..base import NRSfMTags
 from ..geometry import onp, refine_onp
 from ._base import BaseClassicalNRSfM, Solution
 from ._metric_upgrade import (
@@ -158,13 +157,15 @@ class RigidFactorization(BaseClassicalNRSfM):
     shapes_, rotations_, translations_, scales_ : ndarray
         Shape (the same in all frames), rotation, translation and scale of each frame.
     mean_shape_ : ndarray of shape (n_points, 3)
-        The rigid shape, in units of ``W``.
+        The rigid shape, in units of ``W``. ``basis_`` and ``codes_`` are there and empty.
     loss_curve_ : ndarray of shape (n_iter,)
         Objective, in squares of the size of ``W``.
     n_iter_ : int
         Rounds.
     converged_ : bool
         Whether ``tol`` was met; a warning tells if not.
+    noise_, candidate_shapes_, frame_keys_ : float, ndarray, ndarray
+        What unseen frames are lifted with beside the basis, and fitted ones known by.
     n_points_in_ : int
         Number of points.
 
@@ -175,8 +176,10 @@ class RigidFactorization(BaseClassicalNRSfM):
     Notes
     -----
     Frames that ``fit`` has not seen are lifted by orthographic-N-point. Mirror images in depth of
-    shape and cameras together fit equally well. Time grows linearly with frames and points: a round
-    is :math:`O(FP)`; completion of missing keypoints is :math:`O(F P^2)`.
+    shape and cameras together fit equally well. Time is
+    :math:`O(F P^2 + F K^4 + K^6)`, K being 12 at most, for the starts and :math:`O(F P)` a round,
+    linear in frames; completion of missing keypoints is :math:`O(F^2 P + F P^2)` with the frames of
+    the longest clip.
 
     References
     ----------
@@ -217,9 +220,6 @@ class RigidFactorization(BaseClassicalNRSfM):
         self.tol = tol
         self.device = device
         self.random_state = random_state
-
-    def _nrsfm_tags(self):
-        return NRSfMTags(stochastic=False)
 
     @property
     def _lifts_scale(self):

@@ -124,8 +124,3 @@ def clips_of(groups, n_frames, device):
 def stacked(points):
     """Return keypoints (n_frames, n_points, 2) as the matrix (2 n_frames, n_points)."""
     return points.mT.reshape(-1, points.shape[1])
-
-
-def unstacked(matrix):
-    """Undo :func:`stacked`."""
-    return matrix.reshape(len(matrix) // 2, 2, -1).mT

@@ -2,6 +2,7 @@
 
 from numbers import Integral
 
+import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval
 
@@ -11,6 +12,8 @@ from ._base import BaseClassicalNRSfM, Solution
 from ._metric_upgrade import constant_scale_upgrade, motion_factor
 
 _RIDGE = 1e-10
+# Frames of a clip.
+_SHORTEST = 4
 # Rounds between coefficients and the translation of frames with hidden points.
 _ROUNDS, _TOLERANCE = 50, 1e-8
 
@@ -52,7 +55,10 @@ def solve_trajectory_basis(
     residual, n_iter, converged, first = 0.0, 0, True, None
     for clip in tracks.clips:
         part = tracks._replace(
-            points=tracks.points[clip], weights=tracks.weights[clip], centers=tracks.centers[clip]
+            points=tracks.points[clip],
+            weights=tracks.weights[clip],
+            centers=tracks.centers[clip],
+            clips=[slice(None)],
         )
         points = completed[clip]
         K = min(n_bases, len(points), max(1, (2 * len(points) - 1) // 3))
@@ -79,7 +85,8 @@ def _trajectories(tracks, completed, rotations, n_bases):
     n_unknowns = L.shape[2]
     gram = torch.einsum("fcm,fcn->fmn", L, L).flatten(1)
     normal = (tracks.weights.T @ gram).reshape(-1, n_unknowns, n_unknowns)
-    ridge = _RIDGE * normal.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
+    # The mean of all points: one that is hidden throughout has no curvature of its own.
+    ridge = _RIDGE * normal.diagonal(dim1=1, dim2=2).mean()
     eye = torch.eye(n_unknowns, dtype=L.dtype, device=L.device)
     factor = torch.linalg.cholesky(normal + ridge * eye)
     # What the completion says of the centre of all points is where to begin.
@@ -109,6 +116,25 @@ def _agree(R, S, reference):
         if best is None or error < best[0]:
             best = (error, (S * sign) @ turn.mT, (sign[:, None] * R * sign) @ turn.mT)
     return best[2], best[1]
+
+
+def _check_clips(observations):
+    """Refuse clips that say too little: each is reconstructed by itself."""
+    if observations.groups is None:
+        return
+    way_out = "merge clips, or leave groups out if the frames are one sequence."
+    for label in np.unique(observations.groups):
+        visible = observations.visible[observations.groups == label]
+        if len(visible) < _SHORTEST:
+            raise ValueError(
+                f"groups: clip {label} has {len(visible)} frames, but TrajectoryBasis "
+                f"reconstructs each clip by itself and needs {_SHORTEST}: {way_out}"
+            )
+        if not visible.any(0).all():
+            raise ValueError(
+                f"groups: clip {label} never shows point {int((~visible.any(0)).argmax())}, and "
+                f"TrajectoryBasis reconstructs each clip by itself: drop the point, {way_out}"
+            )
 
 
 class TrajectoryBasis(BaseClassicalNRSfM):
@@ -148,7 +174,7 @@ class TrajectoryBasis(BaseClassicalNRSfM):
     shapes_, rotations_, translations_, scales_ : ndarray
         Shape in the common frame, rotation, translation and scale (1) of each frame.
     n_bases_ : int
-        Cosines used.
+        Cosines, at most: a short clip has fewer.
     n_bases_trials_ : ndarray of shape (n_trials, 3)
         Number of bases, error of withheld keypoints over that of the centroid, and variation of
         neighbour distances of each trial; empty if the number was given.
@@ -168,7 +194,9 @@ class TrajectoryBasis(BaseClassicalNRSfM):
     The order of frames matters, and is that within each clip of ``groups``; clips are reconstructed
     one by one. Missing keypoints are native to the trajectories; for the rotations ``W`` is first
     completed by a low rank and smoothness. ``transform`` of other frames is refused: a trajectory
-    says nothing of frames outside of it. Time is :math:`O(F P^2 + n_{init} F K^2 + P K^3)` a step.
+    says nothing of frames outside of it. Time is
+    :math:`O(F P^2 + F P K^2 + P K^3 + F K^4 + K^6)`, and :math:`O(n_{init} (F K^2 + K^3))` for each
+    step of the metric upgrade.
 
     References
     ----------
@@ -203,6 +231,10 @@ class TrajectoryBasis(BaseClassicalNRSfM):
 
     def _nrsfm_tags(self):
         return NRSfMTags(stochastic=False, temporal=True, inductive=False)
+
+    def _fit(self, observations):
+        _check_clips(observations)
+        return super()._fit(observations)
 
     def _solve(self, tracks, completed, n_bases, generator):
         return solve_trajectory_basis(

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nrsfm_learn.base import Observations
-from nrsfm_learn.classical._tracks import clips_of, stacked, tracks_of, unstacked
+from nrsfm_learn.classical._tracks import clips_of, stacked, tracks_of
 
 
 def observations(n_frames=7, n_points=9, missing=0.3, seed=0, confident=False, **side):
@@ -125,4 +125,3 @@ def test_stacked_has_two_rows_a_frame():
     matrix = stacked(points)
     rows = np.vstack([points[f].numpy().T for f in range(4)])
     np.testing.assert_array_equal(matrix, rows)
-    assert torch.equal(unstacked(matrix), points)
