@@ -22,6 +22,8 @@ from ._tracks import tracks_of
 # Numbers of bases that "auto" tries, as far as the points and frames allow. One is a rigid shape,
 # of which further bases take what they need.
 _CANDIDATES = (2, 3, 4, 5, 6, 8, 10, 12)
+# Depth over extent that is rounding.
+_FLAT = 1e-9
 # Depth over width at which shapes are not believed.
 _DEEPEST = 3.0
 # Least noise of a keypoint about the model, in units of their size: a perfect fit trusts itself.
@@ -93,6 +95,9 @@ class BaseClassicalNRSfM(BaseNRSfM):
     _min_frames = 3
     # Points without which there is no rank to speak of.
     _min_points = 4
+    # Error of withheld keypoints below which numbers of bases are not told apart: finer than that,
+    # further bases explain noise by depth.
+    _finest_error = 0.01
     # Whether each unseen frame has a scale of its own.
     _lifts_scale = False
 
@@ -176,7 +181,12 @@ class BaseClassicalNRSfM(BaseNRSfM):
             return n_bases, np.empty((0, 3))
 
         n_bases, trials = choose_n_bases(
-            self._candidates(tracks), self._begin, self._attempt, tracks, generator
+            self._candidates(tracks),
+            self._begin,
+            self._attempt,
+            tracks,
+            generator,
+            finest=self._finest_error,
         )
         return n_bases, np.array([(k, *trial) for k, trial in trials.items()]).reshape(-1, 3)
 
@@ -260,6 +270,9 @@ def _settle_depth(solution):
     mean = solution.shapes.mean(1, keepdim=True)
     depth = ((solution.shapes - mean) @ solution.rotations.mT)[..., 2]
     depth = (solution.scales[:, None] * depth).flatten()
+    if depth.abs().max() <= _FLAT * solution.shapes.abs().max():
+        # Shapes that are flat in their own camera: the common frame decides.
+        depth = (solution.shapes - mean)[..., 2].flatten()
     if depth[depth.abs().argmax()] >= 0:
         return solution
     mirror = torch.ones(3, dtype=depth.dtype, device=depth.device)

@@ -99,6 +99,9 @@ class EMPPCA(BaseClassicalNRSfM):
     (60, 16, 3)
     """
 
+    # The prior of the codes holds the depth.
+    _finest_error = 0.003
+
     _parameter_constraints = {  # noqa: RUF012
         **BaseClassicalNRSfM._parameter_constraints,
         "camera": [StrOptions({"orthographic", "weak_perspective"})],

@@ -8,14 +8,13 @@ from ..model_selection import neighbor_distance_variation
 from ._completion import withhold
 
 _HELD_OUT = 0.1
-# Error of withheld keypoints, and variation of neighbour distances, below which models are not told
-# apart.
-_ERROR, _VARIATION = 0.01, 0.005
+# Variation of neighbour distances below which models are not told apart.
+_VARIATION = 0.005
 # Numbers of bases whose error is so many times that of the best don't come into question.
 _WORST = 8.0
 
 
-def choose_n_bases(candidates, begin, attempt, tracks, generator):
+def choose_n_bases(candidates, begin, attempt, tracks, generator, *, finest=0.01):
     r"""Choose the number of bases by withheld keypoints and by the constancy of lengths.
 
     A tenth of the visible keypoints is withheld. For every candidate
@@ -26,8 +25,8 @@ def choose_n_bases(candidates, begin, attempt, tracks, generator):
         {\sum_{(f,p)\,\text{withheld}} \| w_{fp} \|^2} \Bigr)^{1/2}, \qquad
         K^\star = \operatorname*{argmin}_K \sqrt{E(K)^2 + E_0^2}\, \bigl( v(K)^2 + v_0^2 \bigr)
 
-    with :math:`v` the variation of neighbour distances of the shapes, :math:`E_0 = 0.01` and
-    :math:`v_0 = 0.005`, below which few trackers are exact. Withheld keypoints alone ask
+    with :math:`v` the variation of neighbour distances of the shapes, :math:`E_0` as given and
+    :math:`v_0 = 0.005`, below which numbers are not told apart. Withheld keypoints alone ask
     for more and more bases where tracks are clean and smooth: what is wrong with too many is their
     depth, which no keypoint shows, and of which distances that stretch and shrink tell. A number
     whose :math:`\sqrt{E^2 + E_0^2}` is eight times the least is left out, however constant its
@@ -46,6 +45,8 @@ def choose_n_bases(candidates, begin, attempt, tracks, generator):
         All keypoints.
     generator : torch.Generator
         Chooses what is withheld.
+    finest : float, default=0.01
+        :math:`E_0`.
 
     Returns
     -------
@@ -81,7 +82,7 @@ def choose_n_bases(candidates, begin, attempt, tracks, generator):
             if np.isfinite(variation):
                 trials[n_bases] = (error, variation)
 
-    errors = {n_bases: np.hypot(error, _ERROR) for n_bases, (error, _) in trials.items()}
+    errors = {n_bases: np.hypot(error, finest) for n_bases, (error, _) in trials.items()}
     most = _WORST * min(errors.values())
 
     def score(n_bases):
