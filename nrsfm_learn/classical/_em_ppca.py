@@ -9,8 +9,8 @@ from ._basis_lift import ShapeBasis, strided
 from ._em_ppca_solver import solve_em_ppca
 from ._first_shapes import first_shapes
 
-# Iterations with which a number of bases is tried.
-_TRIAL_ITERATIONS = 30
+# Iterations with which a number of bases is tried: large ones are slow to settle.
+_TRIAL_ITERATIONS = 300
 
 
 class EMPPCA(BaseClassicalNRSfM):
@@ -145,8 +145,8 @@ class EMPPCA(BaseClassicalNRSfM):
         return first_shapes(tracks, completed, self.init, generator)
 
     def _attempt(self, tracks, start, n_bases, generator):
-        # Numbers of bases are told apart long before the likelihood has risen to its top.
-        solution = self._run(tracks, start, n_bases, generator, _TRIAL_ITERATIONS)
+        n_iter = min(self.max_iter, _TRIAL_ITERATIONS)
+        solution = self._run(tracks, start, n_bases, generator, n_iter)
         return solution.keypoints, solution.shapes
 
     def _solve(self, tracks, start, n_bases, generator):
