@@ -94,17 +94,15 @@ def load_short_sequence(name, data_home=None):
     edges, published = [], None
     if name == "shark":
         data = _load_mat(_find(data_home, "torresani2008/jaws.mat", _JAWS), ["P3_gt"])
-        shapes = data["P3_gt"].reshape(3, len(data["P3_gt"]) // 3, -1).transpose(1, 2, 0)
+        shapes = blocked(data["P3_gt"], 3)
         rotations = np.tile(np.eye(3), (len(shapes), 1, 1))
     elif name in _SHORT:
         path = _find(data_home, f"akhter2011_mocap/{name}.mat", _AKHTER)
         data = _load_mat(path, ["S", "Shat"])  # codespell:ignore
-        shapes, published = (_interleaved(data[key]) for key in ("S", "Shat"))  # codespell:ignore
+        shapes, published = (interleaved(data[key], 3) for key in ("S", "Shat"))  # codespell:ignore
         edges = [(int(i) - 1, int(j) - 1) for i, j in data.get("list", [])]
         if "Rs" in data:
-            rows = data["Rs"].reshape(len(shapes), 2, 3)
-            third = np.cross(rows[:, 0], rows[:, 1])
-            rotations = np.concatenate([rows, third[:, None]], axis=1)
+            rotations = complete_rotations(data["Rs"])
         else:
             # The camera of "dance" stands and sees y and z.
             rotations = np.tile(np.roll(np.eye(3), 1, axis=1), (len(shapes), 1, 1))
@@ -237,9 +235,58 @@ def _load_mat(path, keys):
     return data
 
 
-def _interleaved(S):
-    """Points (n_frames, n_points, 3) of a matrix with rows x1, y1, z1, x2, ..."""
-    return S.reshape(len(S) // 3, 3, -1).transpose(0, 2, 1)
+def interleaved(matrix, n_axes):
+    """Unstack rows x1, y1, x2, y2, ... (with z after each y if there are three axes).
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_axes * n_frames, n_points)
+        Matrix of a factorisation method.
+    n_axes : int
+        2 or 3.
+
+    Returns
+    -------
+    ndarray of shape (n_frames, n_points, n_axes)
+        Points as rows.
+    """
+    return matrix.reshape(len(matrix) // n_axes, n_axes, -1).transpose(0, 2, 1)
+
+
+def blocked(matrix, n_axes):
+    """Unstack rows x1, x2, ..., then y1, y2, ... (then all z if there are three axes).
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_axes * n_frames, n_points)
+        Matrix of a factorisation method.
+    n_axes : int
+        2 or 3.
+
+    Returns
+    -------
+    ndarray of shape (n_frames, n_points, n_axes)
+        Points as rows.
+    """
+    return matrix.reshape(n_axes, len(matrix) // n_axes, -1).transpose(1, 2, 0)
+
+
+def complete_rotations(rows):
+    """Put the third row to the two of each orthographic camera.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (2 * n_frames, 3)
+        Orthonormal rows of the cameras, one camera after the other.
+
+    Returns
+    -------
+    ndarray of shape (n_frames, 3, 3)
+        Rotations.
+    """
+    rows = rows.reshape(-1, 2, 3)
+    third = np.cross(rows[:, 0], rows[:, 1])
+    return np.concatenate([rows, third[:, None]], axis=1)
 
 
 def _bunch(shapes, rotations, **extra):
