@@ -4,6 +4,7 @@ Every function takes plain text and escapes it; only this file knows tags.
 """
 
 from base64 import b64encode
+from hashlib import sha256
 from html import escape
 from string import Template
 
@@ -23,7 +24,7 @@ _STYLE = """
 }
 * { box-sizing: border-box; }
 body {
-  margin: 0 auto; max-width: 60rem; padding: 2rem 1.25rem 4rem;
+  margin: 0 auto; max-width: 74rem; padding: 2rem 1.25rem 4rem;
   background: var(--ground); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
   -webkit-text-size-adjust: 100%; overflow-wrap: break-word;
@@ -64,14 +65,15 @@ summary { cursor: pointer; color: var(--accent); margin: 0.75rem 0; }
 @media print { body { max-width: none; } figure { break-inside: avoid; } }
 """
 
-# The policy makes the promise of the format binding: the page cannot fetch anything.
+# The policy makes the promise of the format binding: the page cannot fetch anything, and runs no
+# script but the one whose hash is named.
 _PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
-      content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+      content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src $allowed">
 <meta name="color-scheme" content="light dark">
 <title>$title</title>
 <style>$style</style>
@@ -84,12 +86,12 @@ $header
 <main>
 $main
 </main>
-</body>
+$script</body>
 </html>
 """)
 
 
-def page(title, header, sections):
+def page(title, header, sections, *, style="", script=""):
     """Lay out a whole page.
 
     Parameters
@@ -100,18 +102,28 @@ def page(title, header, sections):
         HTML under the title.
     sections : dict of str to sequence of str
         Heading, plain text, to HTML under it.
+    style : str, default=""
+        Further rules of CSS.
+    script : str, default=""
+        JavaScript to run once the page is there.
 
     Returns
     -------
     str
         The document.
     """
+    digest = b64encode(sha256(script.encode()).digest()).decode()
     main = (
         "\n".join(["<section>", f"<h2>{escape(heading)}</h2>", *body, "</section>"])
         for heading, body in sections.items()
     )
     return _PAGE.substitute(
-        title=escape(title), style=_STYLE, header="\n".join(header), main="\n".join(main)
+        title=escape(title),
+        style=_STYLE + style,
+        header="\n".join(header),
+        main="\n".join(main),
+        allowed=f"'sha256-{digest}'" if script else "'none'",
+        script=f"<script>{script}</script>\n" if script else "",
     )
 
 

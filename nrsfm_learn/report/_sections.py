@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import _report_page as html
-from ._version import __version__
-from .metrics import format_report
-from .plotting import LossCurveDisplay, ReconstructionDisplay
+from .._version import __version__
+from ..metrics import format_report
+from ..model_selection._steps import method_tags
+from ..plotting import LossCurveDisplay, ReconstructionDisplay
+from . import _page as html
+from ._viewer import errors_of, payload, viewer
 
 _MAIN_PROTOCOL = "normalized_error (procrustes)"
 _LONGEST_VALUE = 120
@@ -26,13 +28,22 @@ class Part(NamedTuple):
     X: np.ndarray
     X_true: np.ndarray | None
     reprojection: np.ndarray
-    score: float
+    score: float | None
     errors: dict
+    numbers: np.ndarray
+    groups: np.ndarray | None = None
+    confidence: np.ndarray | None = None
 
     @property
     def lifted(self):
         """Tell which frames were lifted."""
         return np.isfinite(self.X).all((1, 2))
+
+
+def is_parallel(estimator):
+    """Tell whether the mirror image in depth explains the images as well."""
+    tags = method_tags(estimator)
+    return tags is None or not tags.perspective
 
 
 def header(estimator, parts):
@@ -53,9 +64,16 @@ def header(estimator, parts):
         "visible keypoints. A high score is necessary, not sufficient: a shape with a wrong depth "
         "can predict hidden keypoints well."
     )
+    if any(p.score is None for p in parts):
+        meaning += " It is not measured where that takes another fit."
     if any(p.name == "fitted frames" for p in parts):
         meaning += " The fit has seen the keypoints of fitted frames that are hidden here."
     return [html.paragraph(sentence, "lead"), html.tiles(facts), html.paragraph(meaning, "soft")]
+
+
+def notes(texts):
+    """List what a reader should know before anything else."""
+    return [html.bullets(texts)]
 
 
 def errors(parts, unit):
@@ -63,7 +81,7 @@ def errors(parts, unit):
     parts = [p for p in parts if p.errors]
     rows = [(name, *(_value(name, p.errors, unit) for p in parts)) for name in parts[0].errors]
     advice = (
-        "Published protocols differ up to fourfold on the same reconstruction: quote a number with "
+        "Published protocols differ up to sevenfold on the same reconstruction: quote a number with "
         "its whole name. Rows with “depth flip” take the better sign of depth, for each frame or "
         "for all frames at once; where these two differ much, the sign changes between frames. The "
         "rows procrustes, n_mpjpe, pa_mpjpe and “one orthogonal matrix” fit scale or orientation "
@@ -73,12 +91,28 @@ def errors(parts, unit):
     return [html.table(rows, columns, numbers=True, code=True), html.paragraph(advice, "soft")]
 
 
-def reconstruction(part, edges):
-    """Draw a few frames."""
+def reconstruction(parts, edges, names, parallel, *, unit, fps, viewer_frames):
+    """Show the frames to turn and play, and a few of them as a picture."""
+    data = payload(
+        parts,
+        names=names,
+        edges=edges,
+        parallel=parallel,
+        unit=unit,
+        fps=fps,
+        viewer_frames=viewer_frames,
+    )
+    part = parts[-1]
+    begins = f"Shown first are the {part.name}; the menu changes to the {parts[0].name}."
+    shown = [html.paragraph(begins, "soft")] if len(parts) > 1 else []
+    return [*shown, viewer(data), _picture(part, edges)]
+
+
+def _picture(part, edges):
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(9.4, 7.9), layout="constrained", facecolor="white")
-    ReconstructionDisplay.from_arrays(
+    display = ReconstructionDisplay.from_arrays(
         part.W,
         part.X,
         visible=part.visible,
@@ -87,10 +121,14 @@ def reconstruction(part, edges):
         reprojection=part.reprojection,
         fig=fig,
     )
+    for ax, frame in zip(display.axes_[0], display.frames, strict=True):
+        # The picture counts frames from 0; the page calls them what the user does.
+        title = ax.get_title().removeprefix(f"frame {frame}")
+        ax.set_title(f"frame {part.numbers[frame]}{title}", fontsize=10)
     caption = f"Some of the {part.name}: the input, and the shape from two other sides."
     if part.X_true is not None:
         caption += " Shapes are scaled and turned or mirrored to fit the ground truth."
-    return [html.picture(_png(fig), caption, caption, widths=(38, 60))]
+    return html.picture(_png(fig), caption, caption, widths=(38, 60))
 
 
 def training(estimator):
@@ -106,34 +144,74 @@ def training(estimator):
     return [html.picture(_png(fig), "Training loss over iterations", caption, widths=(20, 44))]
 
 
-def data(parts, names):
-    """Tabulate facts about the keypoints."""
+def data(parts):
+    """Tabulate facts about the frames."""
     facts = {
         "frames": lambda p: f"{len(p.W):,}",
         "keypoints in a frame": lambda p: f"{p.W.shape[1]}",
         "missing keypoints": lambda p: f"{1 - p.visible.mean():.1%}",
         "frames with every keypoint": lambda p: f"{p.visible.all(1).sum():,}",
-        "frames not lifted": lambda p: _some(np.flatnonzero(~p.lifted)),
+        "frames not lifted": lambda p: _some(p.numbers[~p.lifted]),
         "extent of W": lambda p: " × ".join(
             f"{d:.4g}" for d in np.nanmax(p.W, axis=(0, 1)) - np.nanmin(p.W, axis=(0, 1))
         ),
     }
     columns = ("", *(p.name for p in parts))
     rows = [(name, *(fact(p) for p in parts)) for name, fact in facts.items()]
-    visible = np.array([p.visible.mean(0) for p in parts])
-    points = [(name, *(f"{v:.1%}" for v in visible[:, k])) for k, name in enumerate(names)]
-    return [
-        html.table(rows, columns, numbers=True),
-        html.folded(
-            "How often each keypoint is visible", html.table(points, columns, numbers=True)
-        ),
-    ]
+    return [html.table(rows, columns, numbers=True)]
 
 
-def ambiguities(estimator):
+def keypoints(parts, names, parallel, unit):
+    """Tabulate how often each keypoint is visible and how good its depth is, or seems."""
+    columns, values, shown = ["keypoint", *(f"visible, {p.name}" for p in parts)], [], []
+    values += [[f"{v:.1%}" for v in p.visible.mean(0)] for p in parts]
+    for part in parts:
+        found = errors_of(part, parallel)
+        if found:
+            columns.append(f"error, {part.name}")
+            values.append([_length(v, unit) for v in _known_mean(_better_sign(found))])
+            shown.append("error")
+        elif part.confidence is not None:
+            columns.append(f"confidence, {part.name}")
+            values.append([_percent(v) for v in _known_mean(part.confidence)])
+            shown.append("confidence")
+    words = []
+    if "error" in shown:
+        flip = "depth flip per frame" if parallel else "no flip"
+        words.append(f"The error is the mean distance of n_mpjpe (mean-centred, {flip}).")
+    if "confidence" in shown:
+        words.append("The confidence is the mean of the one given or estimated.")
+    rows = list(zip(names, *values, strict=True))
+    table = html.table(rows, columns, numbers=True)
+    summary = ", ".join([f"All {len(names)} keypoints: visible", *dict.fromkeys(shown)])
+    return [html.folded(summary, table), *(html.paragraph(w, "soft") for w in words)]
+
+
+def _better_sign(errors):
+    """Choose in each frame the errors of the better sign of depth, as "per frame" does."""
+    means = [np.where(np.isnan(e), 0, e).sum(1) for e in errors]
+    return np.where(np.argmin(means, axis=0)[:, None] == 0, errors[0], errors[-1])
+
+
+def _known_mean(values):
+    """Mean over the frames where a value is known, NaN where none is."""
+    known = np.isfinite(values)
+    total = np.where(known, values, 0.0).sum(0)
+    count = known.sum(0)
+    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+
+
+def _length(value, unit):
+    return f"{value:.4g} {unit}".rstrip() if np.isfinite(value) else "unknown"
+
+
+def _percent(value):
+    return f"{value:.0%}" if np.isfinite(value) else "unknown"
+
+
+def ambiguities(parallel):
     """Say what nobody can know from one camera."""
-    tags = getattr(estimator.__sklearn_tags__(), "nrsfm_tags", None)
-    if tags is not None and tags.perspective:
+    if not parallel:
         notes = (
             "Scale: under a perspective camera each frame is known up to one factor that scales "
             "the object and its distance alike. One known length would fix it.",
@@ -189,6 +267,8 @@ def _value(name, results, unit=""):
 
 
 def _score_text(r2):
+    if r2 is None:
+        return "not measured"
     return "nothing to hide" if np.isnan(r2) else f"{r2:.3f}"
 
 

@@ -1,4 +1,6 @@
 import base64
+import hashlib
+import json
 import re
 import warnings
 from html.parser import HTMLParser
@@ -13,12 +15,13 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 import nrsfm_learn
-from nrsfm_learn import DeepNRSfMPP, _report_page, _report_sections
+from nrsfm_learn import DeepNRSfMPP, TrajectoryBasis
 from nrsfm_learn.base import TooPoorWarning
 from nrsfm_learn.datasets import make_articulated_body
-from nrsfm_learn.metrics import evaluate, format_report
+from nrsfm_learn.metrics import evaluate, format_report, n_mpjpe
 from nrsfm_learn.model_selection import hidden_keypoint_score
-from nrsfm_learn.report import write_report
+from nrsfm_learn.report import _page, _sections, write_report
+from nrsfm_learn.report._viewer import asset
 
 VOID = {"meta", "img", "br", "link", "input"}
 
@@ -48,7 +51,7 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open and self.open[-1] == "style":
+        if self.open and self.open[-1] in ("style", "script"):
             return
         self.words.append(data)
         if "td" in self.open or "th" in self.open:
@@ -56,6 +59,9 @@ class Reader(HTMLParser):
 
     def headings(self):
         return re.findall(r"<h2>(.*?)</h2>", self.rawdata)
+
+    def viewer(self):
+        return json.loads(self.rawdata.split('id="viewer-data">')[1].split("</script>")[0])
 
     def row(self, first):
         (found,) = (row[1:] for row in self.rows if row and row[0] == first)
@@ -109,7 +115,7 @@ def full(body, model, tmp_path_factory):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Leave the drawing out where a test is not about it."""
-    monkeypatch.setattr(_report_sections, "_png", lambda fig: b"picture")
+    monkeypatch.setattr(_sections, "_png", lambda fig: b"picture")
 
 
 @pytest.fixture
@@ -162,16 +168,28 @@ def test_report_is_complete_in_itself(full):
     assert "http:" not in html
     assert "https:" not in html
     assert "url(" not in html
-    assert not {"script", "link", "iframe", "object", "embed"} & set(full.tags)
+    assert not {"link", "iframe", "object", "embed"} & set(full.tags)
     sources = [value for _, name, value in full.attributes if name in ("src", "href", "srcset")]
     assert len(sources) == 2
     for source in sources:
         kind, data = source.split(",", 1)
         assert kind == "data:image/png;base64"
         assert base64.b64decode(data, validate=True).startswith(b"\x89PNG\r\n")
-    assert ("meta", "content", "default-src 'none'; img-src data:; style-src 'unsafe-inline'") in [
-        (tag, name, value) for tag, name, value in full.attributes
+
+
+def test_policy_forbids_everything_but_the_script_of_the_page(full):
+    (policy,) = [v for _, name, v in full.attributes if name == "content" and "default-src" in v]
+    (script,) = re.findall("<script>(.*?)</script>", full.rawdata, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy.split("; ") == [
+        "default-src 'none'",
+        "img-src data:",
+        "style-src 'unsafe-inline'",
+        f"script-src 'sha256-{digest}'",
     ]
+    # The other script is data, which no browser runs.
+    assert full.tags.count("script") == 2
+    assert ("script", "type", "application/json") in full.attributes
 
 
 def test_report_suits_dark_screens_and_phones(full):
@@ -179,10 +197,14 @@ def test_report_suits_dark_screens_and_phones(full):
     assert "@media (prefers-color-scheme: dark)" in style
     assert style.count("{") == style.count("}")
     assert ("meta", "name", "viewport") in full.attributes
-    used = set(re.findall(r"var\((--\w+)\)", style))
-    light, dark = style.split("@media (prefers-color-scheme: dark)")
-    assert used <= set(re.findall(r"(--\w+):", light))
-    assert used <= set(re.findall(r"(--\w+):", dark.split("@media")[0]))
+    # Each of the two style sheets has its dark rules behind the light ones.
+    for sheet in (_page._STYLE, asset("viewer.css")):
+        light, dark = sheet.split("@media (prefers-color-scheme: dark)")
+        colours = set(re.findall(r"(--[\w-]+): #", light))
+        assert colours
+        assert set(re.findall(r"(--[\w-]+): #", dark)) == colours
+    used = set(re.findall(r"var\((--[\w-]+)\)", style))
+    assert used <= set(re.findall(r"(--[\w-]+):", style))
 
 
 def test_pictures_are_described(full):
@@ -210,6 +232,7 @@ def test_without_ground_truth_there_are_no_errors(model, few, tmp_path):
     report = read(write_report(tmp_path / "r.html", model, few))
     assert report.headings() == [
         "Reconstruction",
+        "Keypoint by keypoint",
         "Training",
         "Data",
         "What these data cannot tell",
@@ -237,14 +260,26 @@ def test_poor_frames_are_warned_of_once(model, body, tmp_path):
 
 @pytest.mark.usefixtures("no_pictures")
 def test_everything_that_users_write_is_escaped(model, few, tmp_path):
-    bad = "<script>alert('1')</script> & \"co\" $x"
+    bad = "</script><script>alert('1')</script><!-- & \"co\" $x"
     model = DeepNRSfMPP(2, dictionary_sizes=[8, 2], max_iter=1, checkpoint_dir=None).fit(few)
     model.set_params(checkpoint_dir=bad)
     names = [bad, *map(str, range(30))]
-    path = write_report(tmp_path / "r.html", model, few, title=bad, names=names)
+    path = write_report(
+        tmp_path / "r.html",
+        model,
+        few,
+        title=bad,
+        names=names,
+        notes=[bad],
+        groups=[bad] * 3 + ["b"] * 3,
+        unit=bad,
+    )
     report = read(path)
-    assert "script" not in report.tags
-    assert report.words.count(bad) >= 3
+    assert report.tags.count("script") == 2
+    assert report.words.count(bad) >= 4
+    assert report.viewer()["names"][0] == bad
+    assert bad in report.viewer()["parts"][0]["clips"]["labels"]
+    assert report.viewer()["unit"] == bad
     assert report.row("checkpoint_dir") == [repr(bad)]
     assert report.row("seed") == ["none: another run gives another result"]
 
@@ -351,7 +386,123 @@ def test_malformed_arguments_are_named(model, few, tmp_path, arguments, message)
         write_report(tmp_path / "r.html", model, few, **arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"notes": "one"}, TypeError, "notes must be a sequence of str"),
+        ({"fps": 0}, ValueError, "fps=0 must be a positive number"),
+        ({"fps": "30"}, ValueError, "fps='30' must be a positive number"),
+        ({"viewer_frames": 0}, ValueError, "viewer_frames=0 must be at least 1"),
+        ({"groups": ["a"]}, ValueError, "groups must have shape"),
+        ({"frame_numbers": np.arange(5)}, ValueError, r"frame_numbers must have shape .*\(6,\)"),
+        ({"frame_numbers": np.zeros(6)}, TypeError, "they must be integers"),
+        ({"confidence": np.ones((6, 30))}, ValueError, "confidence must have shape"),
+        ({"confidence": np.full((6, 31), 50.0)}, ValueError, r"is 50 at frame 0, point 0 \(and"),
+        ({"confidence": [["a"]]}, TypeError, "it must hold numbers"),
+        ({"reconstruction": np.zeros((6, 30, 3))}, ValueError, "reconstruction has"),
+        ({"edges": [(0, 31)]}, ValueError, "names a point outside"),
+        ({"held_out": {"W": np.zeros((2, 30, 2))}}, ValueError, "30 points"),
+    ],
+)
+def test_malformed_arguments_of_the_view_are_named(model, few, tmp_path, arguments, error, message):
+    with pytest.raises(error, match=message):
+        write_report(tmp_path / "r.html", model, few, **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_notes_come_first(model, few, tmp_path):
+    notes = ["12 keypoints were hidden.", "Frame 3 < frame 4."]
+    report = read(write_report(tmp_path / "r.html", model, few, notes=notes))
+    assert report.headings()[0] == "What to know"
+    assert all(note in report.words for note in notes)
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.filterwarnings("ignore::nrsfm_learn.base.TooPoorWarning")
+def test_frames_go_by_the_numbers_that_the_user_gives_them(model, body, tmp_path):
+    numbers = 3 * np.arange(40) + 100
+    path = write_report(tmp_path / "r.html", model, body.W, frame_numbers=numbers)
+    report = read(path)
+    assert report.row("frames not lifted") == ["1 (121)"]
+    assert report.viewer()["parts"][0]["frame_numbers"] == numbers.tolist()
+
+
+def test_picture_names_frames_by_their_numbers(model, few, tmp_path, monkeypatch):
+    titles = []
+
+    def keep(fig):
+        titles.extend(ax.get_title() for ax in fig.axes if ax.get_title())
+        return b"picture"
+
+    monkeypatch.setattr(_sections, "_png", keep)
+    write_report(tmp_path / "r.html", model, few, frame_numbers=10 * np.arange(6) + 5)
+    assert titles[0] == "frame 5"
+    assert titles[3] == "frame 55"
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_given_reconstruction_is_reported_on_without_another_fit(body, tmp_path, monkeypatch):
+    estimator = TrajectoryBasis(1, n_init=1, max_iter=2).fit(body.X[8:28, :, :2])
+    assert not estimator.__sklearn_tags__().nrsfm_tags.inductive
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("asked to lift or to fit")
+
+    monkeypatch.setattr(TrajectoryBasis, "transform", refuse)
+    monkeypatch.setattr(TrajectoryBasis, "fit", refuse)
+    X = body.X[8:28].copy()
+    X[2] = np.nan
+    path = write_report(
+        tmp_path / "r.html", estimator, body.W[8:28], reconstruction=X, X_true=body.X[8:28]
+    )
+    report = read(path)
+    assert "TrajectoryBasis lifted 19 of 20 frames" in report.text
+    assert "not measured" in report.text
+    assert report.row("normalized_error (procrustes)") == ["0.00 %"]
+    assert report.row("frames not lifted") == ["1 (2)"]
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.filterwarnings("ignore::nrsfm_learn.base.TooPoorWarning")
+def test_a_mirrored_reconstruction_is_still_one_of_the_fitted_frames(model, body, tmp_path):
+    X = model.reconstruction_ * np.array([1, 1, -1])
+    report = read(write_report(tmp_path / "r.html", model, body.W, reconstruction=X))
+    assert "39 of 40 fitted frames" in report.text
+    assert f"{hidden_keypoint_score(model, body.W):.3f} R²" in report.text
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.filterwarnings("ignore::nrsfm_learn.base.TooPoorWarning")
+def test_confidence_of_the_fit_is_shown_for_its_frames_alone(model, body, tmp_path, monkeypatch):
+    confidence = np.full((40, 31), 0.25)
+    confidence[:, 3] = 0.75
+    monkeypatch.setattr(model, "confidence_", confidence, raising=False)
+    report = read(write_report(tmp_path / "a.html", model, body.W))
+    assert report.row(f"point {3}")[1] == "75%"
+    assert report.row(f"point {4}")[1] == "25%"
+    assert report.viewer()["parts"][0]["confidence_means"][3] == 0.75
+    others = read(write_report(tmp_path / "b.html", model, body.W[8:20]))
+    assert others.viewer()["parts"][0]["confidence"] is None
+    given = read(write_report(tmp_path / "c.html", model, body.W, confidence=confidence / 2))
+    assert given.viewer()["parts"][0]["confidence_means"][4] == 0.125
+
+
+@pytest.mark.filterwarnings("ignore::nrsfm_learn.base.TooPoorWarning")
+def test_errors_of_the_keypoints_agree_with_the_metric(full, model, body):
+    kept = np.isfinite(model.reconstruction_).all((1, 2))
+    X, X_true = model.reconstruction_[kept], body.X[kept]
+    shown = [float(full.row(name)[2].removesuffix(" m")) for name in body.names]
+    assert np.mean(shown) == pytest.approx(n_mpjpe(X_true, X, flip="frame"), rel=1e-3)
+    assert full.row("keypoint")[:3] == [
+        "visible, fitted frames",
+        "visible, held-out frames",
+        "error, fitted frames",
+    ]
+
+
 def test_table_without_headings_or_numbers():
-    reader = Reader(_report_page.table([("a<b", "1", "2")]))
+    reader = Reader(_page.table([("a<b", "1", "2")]))
     assert reader.rows == [["a<b", "1", "2"]]
     assert "thead" not in reader.tags
