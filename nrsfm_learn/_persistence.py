@@ -23,12 +23,21 @@ _MODULE = "module_."
 _RUNNERS_UP = "runners_up_."
 # The one private attribute that is kept: methods that lift no other frames know theirs by it.
 _DIGEST = "_fit_digest"
+# Entries of a model card that are not the user's.
+_OWN_ENTRIES = {
+    "method",
+    "settings",
+    "nrsfm_learn_version",
+    "format_version",
+    "n_frames",
+    "n_points",
+}
 
 
 class PersistenceMixin:
     """Give an estimator ``save``, ``load`` and a pickle that opens on every machine."""
 
-    def save(self, path):
+    def save(self, path, *, card=None):
         """Write the fitted estimator to one file that holds only JSON and tensors.
 
         Parameters
@@ -36,18 +45,24 @@ class PersistenceMixin:
         path : path-like
             File to write; by custom it ends in ``.safetensors``. It is replaced in one step, never
             half-written.
+        card : dict, default=None
+            What whoever finds the file should know, such as ``{"names": names, "score": 0.93,
+            "data": "mice, camera 2"}``: JSON values under keys of your own. Method, settings,
+            version and the size of the data are written in any case.
 
         Raises
         ------
         ValueError
-            If a parameter cannot be written as JSON (a ``RandomState``, say); the message names it.
+            If a parameter or an entry of the card cannot be written as JSON (a ``RandomState``,
+            say); the message names it.
 
         See Also
         --------
         nrsfm_learn.load : Read it back.
+        nrsfm_learn.model_card : Read the card alone.
         """
         check_is_fitted(self)
-        save_estimator(self, path)
+        save_estimator(self, path, card=card)
 
     @classmethod
     def load(cls, path):
@@ -80,7 +95,7 @@ class PersistenceMixin:
         return state
 
 
-def save_estimator(estimator, path):
+def save_estimator(estimator, path, *, card=None):
     """Write a fitted estimator; see :meth:`nrsfm_learn.base.BaseNRSfM.save`.
 
     Parameters
@@ -89,6 +104,8 @@ def save_estimator(estimator, path):
         What to write.
     path : path-like
         File to write.
+    card : dict, default=None
+        Entries of the model card.
     """
     from safetensors.numpy import save
 
@@ -111,6 +128,7 @@ def save_estimator(estimator, path):
         "class": type(estimator).__name__,
         "params": _to_json(params, "parameter"),
         "attributes": _to_json(values, "attribute"),
+        "card": _to_json(_check_card(card), "entry of the card"),
     }
     path = pathlib.Path(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
@@ -149,6 +167,49 @@ def load(path):
     nrsfm_learn.base.BaseNRSfM.load : For a class of your own, ``YourClass.load(path)``.
     """
     return load_estimator(path)
+
+
+def model_card(path):
+    """Read what a model file says of itself, without building the estimator.
+
+    Parameters
+    ----------
+    path : path-like
+        File that ``save`` wrote.
+
+    Returns
+    -------
+    dict
+        ``method``, ``settings``, ``nrsfm_learn_version``, ``format_version``, ``n_frames`` and
+        ``n_points`` of the data it was fitted to, and the entries that ``save(card=...)`` was
+        given.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is no estimator file or is damaged.
+
+    See Also
+    --------
+    nrsfm_learn.load : Build the estimator.
+    """
+    path = pathlib.Path(path)
+    header, arrays = _read(path)
+    X = arrays.get("reconstruction_")
+    n_frames, n_points = X.shape[:2] if X is not None and X.ndim == 3 else (None, None)
+    # Files of before the card have none.
+    card = _from_json(header, "card", path) if "card" in header else {}
+    return {
+        **card,
+        "method": header.get("class"),
+        "settings": _from_json(header, "params", path),
+        "nrsfm_learn_version": header.get("nrsfm_learn_version"),
+        "format_version": header.get("format_version"),
+        "n_frames": n_frames,
+        "n_points": n_points,
+    }
 
 
 def load_estimator(path, expected=None):
@@ -319,6 +380,19 @@ def _class_named(name, path, expected):
     if expected is not None and not issubclass(classes[name], expected):
         raise ValueError(f"{path} holds a {name}, not a {expected.__name__}: use {name}.load.")
     return classes[name]
+
+
+def _check_card(card):
+    if card is None:
+        return {}
+    if not isinstance(card, dict) or not all(isinstance(key, str) for key in card):
+        raise ValueError(f"card must be a dict with strings as keys, got {card!r}.")
+    taken = sorted(set(card) & _OWN_ENTRIES)
+    if taken:
+        raise ValueError(
+            f"card sets {taken[0]!r}, which the file says of itself: choose another key."
+        )
+    return card
 
 
 def _to_json(values, kind):

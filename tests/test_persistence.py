@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from toy_methods import Cardboard, Transductive
 
 from nrsfm_learn import DeepNRSfM, DeepNRSfMPP
-from nrsfm_learn._persistence import load, load_estimator
+from nrsfm_learn._persistence import load, load_estimator, model_card
 from nrsfm_learn.base import BaseNRSfM
 
 ROOT = Path(__file__).parents[1]
@@ -300,3 +300,34 @@ def test_a_file_is_replaced_and_readable_as_others_are(model, path):
 def test_expected_is_checked_before_anything_is_built(path):
     with pytest.raises(ValueError, match=r"not a Cardboard: use DeepNRSfMPP\.load"):
         load_estimator(path, expected=Cardboard)
+
+
+def test_the_card_holds_what_the_user_said_and_what_the_file_is(model, tmp_path):
+    path = tmp_path / "model.safetensors"
+    model.save(path, card={"names": ["nose", "tail"], "score": np.float64(0.5)})
+    card = model_card(path)
+    assert card["names"] == ["nose", "tail"]
+    assert card["score"] == 0.5
+    assert card["method"] == "DeepNRSfMPP"
+    assert card["settings"]["dictionary_sizes"] == [8, 3]
+    assert (card["n_frames"], card["n_points"]) == (12, 6)
+
+
+def test_a_file_of_before_the_card_has_an_empty_one(path):
+    rewrite(path, card=None)
+    assert model_card(path)["method"] == "DeepNRSfMPP"
+    assert type(load(path)) is DeepNRSfMPP
+
+
+@pytest.mark.parametrize("card", ["text", {1: "one"}, {"method": "mine"}, {"score": object()}])
+def test_a_card_that_cannot_be_written_is_refused_and_nothing_is_left(model, tmp_path, card):
+    with pytest.raises(ValueError, match="card"):
+        model.save(tmp_path / "model.safetensors", card=card)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", '"x"'])
+def test_a_damaged_card_is_said(path, text):
+    rewrite(path, card=text)
+    with pytest.raises(ValueError, match="its card"):
+        model_card(path)
