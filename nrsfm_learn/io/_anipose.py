@@ -4,7 +4,7 @@ from numbers import Real
 
 import numpy as np
 
-from ._assemble import assemble_points
+from ._assemble import assemble_rows
 from ._delimited import check_increasing, read_rows, split_line
 from ._errors import FileFormatError
 from ._source import read_text
@@ -97,7 +97,7 @@ def read_anipose(path, *, min_confidence=None, max_error=None):
             "no point is known" + "".join(f"; {note}" for note in notes),
             way_out="Choose another max_error, or triangulate again.",
         )
-    return assemble_points(
+    return assemble_rows(
         "anipose",
         path,
         X,

@@ -156,7 +156,7 @@ def assemble(
 def assemble_rows(
     format,
     path,
-    W,
+    positions,
     confidence=None,
     *,
     min_confidence=None,
@@ -164,9 +164,10 @@ def assemble_rows(
     who=None,
     visible=None,
     notes=(),
+    kind=None,
     **others,
 ):
-    """Make the record of rows that the file has stacked already.
+    """Make the record of rows, 2-D or 3-D, that the file has stacked already.
 
     Parameters
     ----------
@@ -174,12 +175,12 @@ def assemble_rows(
         Name of the format.
     path : path-like
         File.
-    W : ndarray of shape (n_frames, n_points, 2)
-        Keypoints, NaN where there are none.
+    positions : ndarray of shape (n_frames, n_points, 2) or (n_frames, n_points, 3)
+        Points, NaN where there are none.
     confidence : ndarray of shape (n_frames, n_points), default=None
         Confidences, NaN where there are none.
     min_confidence : float, default=None
-        Keypoints below this confidence are hidden; none by default.
+        Points below this confidence are hidden; none by default.
     individual : str or int, default=None
         The one to keep.
     who : ndarray of int of shape (n_frames,), default=None
@@ -188,13 +189,16 @@ def assemble_rows(
         False where a keypoint is missing for another reason than its NaN.
     notes : sequence of str
         What the reader did.
+    kind : {Keypoints, Points3D}, default=None
+        What to make; by the last axis of `positions` if None.
     **others
-        Of :class:`Keypoints`.
+        Of :class:`Keypoints` or :class:`Points3D`.
 
     Returns
     -------
-    Keypoints
-        The record; all rows of the file are in it, also those without a visible keypoint.
+    Keypoints or Points3D
+        The record; all rows of the file are in it, also those
+        without a visible point.
 
     Raises
     ------
@@ -204,80 +208,27 @@ def assemble_rows(
         If the file contradicts itself, or nothing is left.
     """
     if visible is not None:
-        if visible.shape != W.shape[:2]:
-            raise FileFormatError(path, f"the mask has shape {visible.shape} and W {W.shape}")
-        W = np.where(visible[..., None], W, np.nan)
-    W, notes = _hide(path, W, confidence, min_confidence, notes)
+        if visible.shape != positions.shape[:2]:
+            shapes = f"the mask has shape {visible.shape} and W {positions.shape}"
+            raise FileFormatError(path, shapes)
+        positions = np.where(visible[..., None], positions, np.nan)
+    positions, notes = _hide(path, positions, confidence, min_confidence, notes)
     source = Source(format, str(path), notes)
-    keypoints = _record(
-        Keypoints,
+    record = _record(
+        kind or (Points3D if positions.shape[-1] == 3 else Keypoints),
         path,
-        W,
+        positions,
         confidence=confidence,
         individual=who,
         source=source,
         **others,
     )
     if individual is None:
-        return keypoints
-    kept = keypoints.select(individual)
+        return record
+    kept = record.select(individual)
     if not len(kept):
         raise FileFormatError(path, f"has no row of the individual {individual!r}")
     return kept
-
-
-def assemble_points(
-    format,
-    path,
-    X,
-    confidence=None,
-    *,
-    min_confidence=None,
-    individual=None,
-    individuals=("individual",),
-    notes=(),
-    **others,
-):
-    """Make the record of 3-D points.
-
-    Parameters
-    ----------
-    format : str
-        Name of the format.
-    path : path-like
-        File.
-    X : ndarray of shape (n_frames, n_points, 3)
-        Points, NaN where there are none.
-    confidence : ndarray of shape (n_frames, n_points), default=None
-        Confidences, NaN where there are none.
-    min_confidence : float, default=None
-        Points below this confidence are hidden; none by default.
-    individual : str or int, default=None
-        What the user asked for.
-    individuals : sequence of str
-        The one individual whose points these are.
-    notes : sequence of str
-        What the reader did.
-    **others
-        Of :class:`Points3D`.
-
-    Returns
-    -------
-    Points3D
-        The record.
-
-    Raises
-    ------
-    ValueError
-        If there is no such individual.
-    FileFormatError
-        If the file contradicts itself, or nothing is left.
-    """
-    if individual is not None:
-        index_of(individual, individuals)
-    X, notes = _hide(path, X, confidence, min_confidence, notes)
-    source = Source(format, str(path), notes)
-    return _record(Points3D, path, X, confidence=confidence, source=source, **others)
 
 
 def _hide(path, positions, confidence, min_confidence, notes):

@@ -5,12 +5,11 @@ import os
 
 import numpy as np
 
-from ._assemble import assemble_points, assemble_rows
+from ._assemble import assemble_rows
 from ._csv_layout import VERSION, labels
 from ._csv_table import Table
 from ._errors import FileFormatError
 from ._json_values import check_kind, positive
-from ._record_checks import index_of
 from ._records import Keypoints
 from ._source import check_file, read_text, write_whole
 
@@ -118,34 +117,17 @@ def read_csv(path, *, min_confidence=None, individual=None):
         notes.append(f"columns that hold no coordinates were left out: {listed}{more}")
     others |= {"min_confidence": min_confidence, "individual": individual, "notes": notes}
     who, frames, clips = (rows[key] for key in ("individual", "frame", "clip"))
-    if positions.shape[2] == 2:
-        return assemble_rows(
-            "csv",
-            path,
-            positions,
-            confidence,
-            who=who,
-            individuals=individuals,
-            frames=frames,
-            clips=clips,
-            **others,
-        )
-    keep = who == (0 if individual is None else index_of(individual, individuals))
-    if (individual is None and not keep.all()) or np.ptp(clips):
-        raise FileFormatError(
-            path,
-            f"3-D points of {len(individuals)} individuals in {np.ptp(clips) + 1} clips",
-            way_out="Choose one with individual=, and write one file for each clip.",
-        )
-    return assemble_points(
+    if positions.shape[2] == 3:
+        others |= {"unit": _text(table, "unit"), "axes": _text(table, "axes")}
+    return assemble_rows(
         "csv",
         path,
-        positions[keep],
-        None if confidence is None else confidence[keep],
+        positions,
+        confidence,
+        who=who,
         individuals=individuals,
-        frames=frames[keep],
-        unit=_text(table, "unit"),
-        axes=_text(table, "axes"),
+        frames=frames,
+        clips=clips,
         **others,
     )
 
@@ -357,12 +339,12 @@ def write_csv(path, data):
     odd = {a: b for a, b in zip(point_labels, data.names, strict=True) if a != b}
     comments |= {"names": odd} if odd else {}
     header, columns = ["frame"], [data.frames.astype(str).tolist()]
-    if is_2d and data.individuals != ("individual",):
+    if data.individuals != ("individual",):
         who = labels(data.individuals, "individual")
         comments["individuals"] = dict(zip(who, data.individuals, strict=True))
         header.append("individual")
         columns.append([_quoted(who[k]) for k in data.individual])
-    if is_2d and data.clips.any():
+    if data.clips.any():
         header.append("clip")
         columns.append(data.clips.astype(str).tolist())
     positions = data.W if is_2d else data.X

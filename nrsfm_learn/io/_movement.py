@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._assemble import assemble, assemble_points
+from ._assemble import assemble, assemble_rows
 from ._errors import FileFormatError
 from ._record_checks import index_of
 
@@ -119,7 +119,7 @@ def from_movement(dataset, *, min_confidence=None, individual=None):
     X = np.where(np.isnan(tracks[k]).any(-1, keepdims=True), np.nan, tracks[k])
     if np.isnan(X).all():
         raise FileFormatError(path, "no point is known")
-    return assemble_points(
+    return assemble_rows(
         "movement",
         path,
         X,

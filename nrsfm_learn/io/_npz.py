@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 
-from ._assemble import assemble_points, assemble_rows
+from ._assemble import assemble_rows
 from ._errors import FileFormatError
 from ._records import Keypoints, Points3D
 from ._source import as_path, check_file, write_whole
@@ -27,14 +27,14 @@ _ANY = {
     "fps": ("fiu", 0),
     "confidence": ("fiu", 2),
     "frames": ("iu", 1),
+    "individuals": ("U", 1),
+    "individual": ("iu", 1),
+    "clips": ("iu", 1),
 }
 _KEYPOINTS = {
     "W": ("fiu", 3),
     "mask": ("b", 2),
     "visible": ("b", 2),
-    "individuals": ("U", 1),
-    "individual": ("iu", 1),
-    "clips": ("iu", 1),
     "X": ("fiu", 3),
     **_ANY,
 }
@@ -72,10 +72,9 @@ def read_npz(path, *, min_confidence=None, individual=None):
     (n_points; strings), ``edges`` (n_edges, 2; from 0), ``fps``, ``frames`` and ``clips``
     (n_frames; integers), ``individuals`` (strings) with ``individual`` (n_frames; index of each
     frame), and the ground truth ``X`` (n_frames, n_points, 3). Without ``W``, ``X`` or
-    ``reconstruction`` are 3-D points, with ``names``, ``edges``, ``fps``, ``frames``,
-    ``confidence``, ``unit`` and ``axes``. A ``.npy`` file is ``W`` or ``X`` by its shape. NaN is
-    missing. Pickled objects are refused, and what would unpack to more than 256 MiB and 200 times
-    the size of the file.
+    ``reconstruction`` are 3-D points, with ``unit``, ``axes`` and all of the above but the masks. A
+    ``.npy`` file is ``W`` or ``X`` by its shape. NaN is missing. Pickled objects are refused, and
+    what would unpack to more than 256 MiB and 200 times the size of the file.
 
     Parameters
     ----------
@@ -125,14 +124,15 @@ def read_npz(path, *, min_confidence=None, individual=None):
     others = {"min_confidence": min_confidence, "individual": individual, "notes": notes}
     if "fps" in arrays:
         others["fps"] = float(arrays.pop("fps"))
-    for key in ("names", "edges", "frames", "clips", "confidence"):
+    others["who"] = arrays.pop("individual", None)
+    for key in ("names", "edges", "frames", "individuals", "clips", "confidence"):
         if key in arrays:
             others[key] = arrays.pop(key)
     if "W" not in arrays:
         axes = _CAMERA_AXES if "reconstruction" in arrays else ""
         axes, unit = arrays.pop("axes", axes), arrays.pop("unit", "")
         (X,) = arrays.values()
-        return assemble_points("npz", path, X, axes=axes, unit=unit, **others)
+        return assemble_rows("npz", path, X, axes=axes, unit=unit, **others)
     visible = [arrays[key] for key in ("mask", "visible") if key in arrays]
     if len({mask.shape for mask in visible}) > 1:
         raise FileFormatError(path, "mask and visible differ in shape")
@@ -141,8 +141,7 @@ def read_npz(path, *, min_confidence=None, individual=None):
         path,
         arrays["W"],
         visible=np.all(visible, axis=0) if visible else None,
-        individuals=arrays.get("individuals", ("individual",)),
-        who=arrays.get("individual"),
+        kind=Keypoints,
         X=arrays.get("X"),
         **others,
     )
@@ -187,14 +186,13 @@ def write_npz(path, data):
     if not len(data):
         raise ValueError("data has no frames to write.")
     is_2d = isinstance(data, Keypoints)
-    keys = ("W", "visible", "individual", "clips") if is_2d else ("X", "unit", "axes")
+    keys = ("W", "visible") if is_2d else ("X", "unit", "axes")
     optional = ("confidence", "fps", "X") if is_2d else ("confidence", "fps")
-    arrays = {key: getattr(data, key) for key in (*keys, "frames")}
+    arrays = {key: getattr(data, key) for key in (*keys, "frames", "individual", "clips")}
     arrays |= {k: getattr(data, k) for k in optional if getattr(data, k) is not None}
     arrays["edges"] = np.array(data.edges, dtype=np.int64).reshape(-1, 2)
     arrays["names"] = np.array(data.names)
-    if is_2d:
-        arrays["individuals"] = np.array(data.individuals)
+    arrays["individuals"] = np.array(data.individuals)
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
     return write_whole(path, content.getvalue())

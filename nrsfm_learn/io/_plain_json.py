@@ -7,7 +7,7 @@ from itertools import chain
 import numpy as np
 
 from . import _source
-from ._assemble import assemble_points, assemble_rows
+from ._assemble import assemble_rows
 from ._errors import FileFormatError
 from ._json_values import check_edges, check_kind, check_point_names, member, positive, shown
 from ._records import Keypoints
@@ -122,9 +122,9 @@ def read_json(path, *, min_confidence=None, individual=None):
     positions = _array(path, data, key, (*shape, len("xy" if key == "W" else "xyz")))
     confidence = _array(path, data, "confidence", shape)
     if kind == _POINTS:
-        for key in ("unit", "axes"):
-            others[key] = check_kind(path, data.get(key, ""), str, key)
-        return assemble_points("json", path, positions, confidence, **others)
+        others |= {key: check_kind(path, data.get(key, ""), str, key) for key in ("unit", "axes")}
+    else:
+        others["X"] = _array(path, data, "X", (*shape, 3))
     individuals = check_kind(path, data.get("individuals", ["individual"]), list, "individuals")
     return assemble_rows(
         "json",
@@ -134,7 +134,6 @@ def read_json(path, *, min_confidence=None, individual=None):
         individuals=check_point_names(path, individuals, "individuals"),
         who=_integers(path, data, "individual", shape[0]),
         clips=_integers(path, data, "clips", shape[0]),
-        X=_array(path, data, "X", (*shape, 3)),
         **others,
     )
 
@@ -176,11 +175,11 @@ def write_json(path, data):
         "edges": data.edges,
         "fps": data.fps,
         "frames": data.frames.tolist(),
+        "individuals": data.individuals,
+        "individual": data.individual.tolist(),
+        "clips": data.clips.tolist(),
     }
     if is_2d:
-        small["individuals"] = data.individuals
-        small["individual"] = data.individual.tolist()
-        small["clips"] = data.clips.tolist()
         large = {"W": data.W, "confidence": data.confidence, "X": data.X}
     else:
         small |= {"unit": data.unit, "axes": data.axes}

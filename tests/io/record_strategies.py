@@ -30,10 +30,15 @@ def common(draw):
     n_frames, n_points = draw(st.integers(1, 4)), draw(st.integers(1, 4))
     point = st.integers(0, n_points - 1)
     scores = st.one_of(st.just(np.nan), COORDINATES)
+    individuals = draw(st.lists(TEXT, min_size=1, max_size=3, unique=True))
+    who = st.integers(0, len(individuals) - 1)
     return (n_frames, n_points), {
         "names": draw(st.lists(TEXT, min_size=n_points, max_size=n_points, unique=True)),
         "edges": draw(st.lists(st.tuples(point, point), max_size=3)),
         "fps": draw(st.none() | st.floats(1e-3, 1e6)),
+        "individuals": individuals,
+        "individual": draw(hnp.arrays(np.int64, n_frames, elements=who)),
+        "clips": draw(hnp.arrays(np.int64, n_frames, elements=INT64)),
         "frames": draw(hnp.arrays(np.int64, n_frames, elements=INT64)),
         "confidence": draw(
             st.none() | hnp.arrays(np.float64, (n_frames, n_points), elements=scores)
@@ -44,13 +49,8 @@ def common(draw):
 @st.composite
 def keypoints(draw, with_truth=True):
     (n_frames, n_points), others = draw(common())
-    individuals = draw(st.lists(TEXT, min_size=1, max_size=3, unique=True))
-    who = st.integers(0, len(individuals) - 1)
     return Keypoints(
         draw(positions(n_frames, n_points, 2)),
-        individuals=individuals,
-        individual=draw(hnp.arrays(np.int64, n_frames, elements=who)),
-        clips=draw(hnp.arrays(np.int64, n_frames, elements=INT64)),
         X=draw(positions(n_frames, n_points, 3)) if with_truth and draw(st.booleans()) else None,
         **others,
     )

@@ -6,7 +6,6 @@ import pytest
 from nrsfm_learn.io import FileFormatError
 from nrsfm_learn.io._assemble import (
     assemble,
-    assemble_points,
     assemble_rows,
     check_min_confidence,
 )
@@ -114,7 +113,7 @@ def test_a_threshold_needs_confidences():
     for make, array in (
         (assemble, TWO[:1]),
         (assemble_rows, TWO[1]),
-        (assemble_points, np.ones((1, 2, 3))),
+        (assemble_rows, np.ones((1, 2, 3))),
     ):
         with pytest.raises(ValueError, match="has none: leave it out") as caught:
             make("f", "a.x", array, min_confidence=0.5)
@@ -153,11 +152,11 @@ def test_rows_and_points_are_hidden_only_when_asked():
     np.testing.assert_array_equal(record.visible, there & (scores >= 0))
     assert "were hidden" in record.source.notes[0]
     X = np.concatenate([rows, rows[..., :1]], axis=-1)
-    points = assemble_points("f", "a.x", X, scores, min_confidence=0, unit="mm")
+    points = assemble_rows("f", "a.x", X, scores, min_confidence=0, unit="mm")
     np.testing.assert_array_equal(~np.isnan(points.X).any(-1), there & (scores >= 0))
     assert points.unit == "mm"
     with pytest.raises(FileFormatError, match="confidence of 2 or more"):
-        assemble_points("f", "a.x", X, scores, min_confidence=2)
+        assemble_rows("f", "a.x", X, scores, min_confidence=2)
 
 
 @pytest.mark.parametrize(

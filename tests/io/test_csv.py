@@ -157,11 +157,10 @@ def test_3d(tmp_path):
     np.testing.assert_array_equal(io.read(long).X, [[[1, 2, 3], [4, 5, 6]]])
 
 
-def test_3d_of_several_individuals_needs_a_choice(tmp_path):
-    path = written(tmp_path, "frame,animal,a_x,a_y,a_z\n0,m,1,2,3\n0,n,4,5,6\n")
+def test_3d_of_several_individuals_is_stacked(tmp_path):
+    path = written(tmp_path, "frame,individual,a_x,a_y,a_z\n0,m,1,2,3\n0,n,4,5,6\n")
+    assert io.read(path).individual.tolist() == [0, 1]
     np.testing.assert_array_equal(io.read(path, individual="n").X, [[[4, 5, 6]]])
-    with pytest.raises(FileFormatError, match="individual="):
-        io.read(path)
 
 
 GOOD = "frame,individual,a_x,a_y\n0,m,1,2\n1,m,3,4\n2,m,5,6\n"
