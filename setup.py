@@ -35,8 +35,11 @@ setup(
         "Topic :: Scientific/Engineering :: Image Recognition",
     ],
     packages=find_packages(include=["nrsfm_learn", "nrsfm_learn.*"]),
+    package_data={"nrsfm_learn.report": ["viewer.css", "viewer.js"]},
     python_requires=">=3.11",
+    entry_points={"console_scripts": ["nrsfm-learn = nrsfm_learn.cli:main"]},
     install_requires=[
+        "click>=8.1",
         "joblib>=1.4",
         "matplotlib>=3.8",
         "numpy>=1.26",
@@ -50,8 +53,19 @@ setup(
         "plot": ["plotly>=6"],
         "image": ["transformers>=4.50"],
         "distributed": ["lightning-fabric>=2.4"],
+        "io": ["ezc3d>=1.5", "h5py>=3.10"],
         "movement": ["movement>=0.10"],
-        "test": ["hypothesis>=6.100", "numpydoc>=1.8", "pytest>=8", "pytest-xdist>=3.6"],
+        "test": [
+            "ezc3d>=1.5",
+            "h5py>=3.10",
+            "hypothesis>=6.100",
+            "numpydoc>=1.8",
+            "pandas>=2.2",  # with tables: DeepLabCut's h5 files are written with them
+            "playwright>=1.45",  # drives an installed Chromium; brings no browser
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "tables>=3.9",
+        ],
         "docs": [
             "numpydoc>=1.8",
             "pydata-sphinx-theme>=0.16",

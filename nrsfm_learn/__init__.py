@@ -20,12 +20,16 @@ _EXPORTS = {
     "RevisitedBMM": "nrsfm_learn.classical.RevisitedBMM",
     "RigidFactorization": "nrsfm_learn.classical.RigidFactorization",
     "TrajectoryBasis": "nrsfm_learn.classical.TrajectoryBasis",
+    "Result": "nrsfm_learn.auto.Result",
     "diagnose": "nrsfm_learn.diagnosis.diagnose",
+    "lift": "nrsfm_learn.auto.lift",
     "load": "nrsfm_learn._persistence.load_estimator",
+    "model_card": "nrsfm_learn._persistence.model_card",
 }
 
 _SUBMODULES = frozenset(
     {
+        "auto",
         "base",
         "classical",
         "datasets",
@@ -33,6 +37,7 @@ _SUBMODULES = frozenset(
         "diagnosis",
         "flips",
         "geometry",
+        "io",
         "losses",
         "metrics",
         "model_selection",

@@ -14,6 +14,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from ._checkpoint import Checkpoint
+from ._deadline import time_is_up
 from ._race import Race
 from ._starts import Ladder, Start
 from ._warnings import caller_stacklevel
@@ -77,7 +78,7 @@ class TrainingResult(NamedTuple):
         Objective at each iteration, on the CPU. A step that was skipped has NaN.
     n_iter : int
         Iterations done, those before a resume included.
-    stop_reason : {"max_iter", "plateau", "interrupted", "callback"}
+    stop_reason : {"max_iter", "plateau", "interrupted", "callback", "deadline"}
         Why the loop ended.
     n_bad_steps : int
         Steps skipped because the gradient was not finite, those before a resume included.
@@ -229,6 +230,9 @@ def train_starts(
                 break
             if plateau.reached(n_done):
                 stop_reason = "plateau"
+                break
+            if time_is_up():
+                stop_reason = "deadline"
                 break
     except KeyboardInterrupt:
         stop_reason = "interrupted"

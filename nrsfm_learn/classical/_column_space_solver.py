@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 
+from .._deadline import time_is_up
 from ..geometry import dct_basis
 
 # Least curvature of a basis shape's coordinate, over the mean.
@@ -118,7 +119,7 @@ def fit_codes(tracks, offsets, rotations, functions, start, *, free=None, max_it
     curve.append(state.cost)
     eye = torch.eye(n_functions * (n_bases - first), dtype=X.dtype, device=X.device)
     converged, n_iter = False, 0
-    while n_iter < max_iter and not converged:
+    while n_iter < max_iter and not (converged or (n_iter and time_is_up())):
         n_iter += 1
         H, g = problem.normal_equations(state, first)
         scale = H.diagonal().mean()

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 
+from .._deadline import time_is_up
 from ..geometry import cayley_to_matrix
 from ._em_ppca_posterior import (
     Dynamics,
@@ -367,7 +368,7 @@ def solve_em_ppca(
         process = Dynamics(torch.zeros_like(eye), eye)
     posterior = expect(W, weights, model, process, table)
     value, history, converged = log_likelihood(weights, model, posterior), [], False
-    while len(history) < max_iter and not converged:
+    while len(history) < max_iter and not (converged or (history and time_is_up())):
         previous = value
         model = _update_shapes(W, weights, model, posterior)
         if dynamics:

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import torch
 
+from .._deadline import time_is_up
+
 _DAMPING, _LESS, _MORE = 1e-2, 1 / 3, 4.0
 _SMALLEST, _LARGEST = 1e-12, 1e10
 # Residuals this many units of rounding small, over the terms they are made of, are zero: left
@@ -63,7 +65,7 @@ def levenberg_marquardt(linearize, start, *, max_iter=200, tol=1e-10, solved=0.0
     unit = (_ROUNDING * torch.finfo(x.dtype).eps) ** 2
     converged = torch.zeros_like(cost, dtype=torch.bool)
     n_iter = 0
-    while n_iter < max_iter and not converged.all():
+    while n_iter < max_iter and not (converged.all() or (n_iter and time_is_up())):
         n_iter += 1
         H = J.mT @ J
         g = (J.mT @ r[..., None]).squeeze(-1)

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from .._deadline import time_is_up
 from .._torch import to_numpy
 from ..model_selection import neighbor_distance_variation
 from ._completion import withhold
@@ -69,6 +70,8 @@ def choose_n_bases(candidates, begin, attempt, tracks, generator, *, finest=0.01
     trials = {}
     begun = begin(kept, generator)
     for n_bases in candidates:
+        if trials and time_is_up():
+            break
         trials[n_bases] = (np.inf, np.inf)
         try:
             predicted, shapes = attempt(kept, begun, n_bases, generator)

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import torch
 
+from .._deadline import time_is_up
+
 # Penalty of the constraint at the start, over the largest singular value; its growth in each step
 # of the weighted norm, which is not convex and would not settle. The nuclear norm does, exactly.
 _PENALTY, _GROWTH = 20.0, 1.01
@@ -90,7 +92,7 @@ def nuclear_norm_shapes(tracks, rotations, *, epsilon=None, depth=None, max_iter
     penalty = _PENALTY / largest
     dual = torch.zeros_like(S)
     objective, converged, n_iter = [], False, 0
-    while n_iter < max_iter and not converged:
+    while n_iter < max_iter and not (converged or (n_iter and time_is_up())):
         n_iter += 1
         low, total = _shrink(S + dual / penalty, 1 / penalty, epsilon)
         objective.append(float(total))

@@ -6,6 +6,7 @@ from numbers import Real
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from .._deadline import time_is_up
 from ..geometry import aligned_nuclear_norm, generalized_procrustes, procrustes_aligned
 from ._base import BaseClassicalNRSfM, Solution
 from ._first_shapes import first_shapes, meet_keypoints
@@ -106,7 +107,7 @@ def _descend(tracks, X, regularity, regularization, max_iter, tol):
         return cost
 
     curve, converged = [], False
-    while len(curve) < max_iter and not converged:
+    while len(curve) < max_iter and not (converged or (curve and time_is_up())):
         cost = float(optimizer.step(closure).detach())
         if not math.isfinite(cost):
             break

@@ -3,6 +3,7 @@
 import torch
 from sklearn.utils._param_validation import StrOptions
 
+from .._deadline import time_is_up
 from ..geometry import onp, refine_onp
 from ._base import BaseClassicalNRSfM, Solution
 from ._metric_upgrade import (
@@ -74,7 +75,7 @@ def _improve(tracks, R, scales, offsets, scale, max_iter, tol):
     shape = resect(tracks, R, scales, offsets)
     W, weights = tracks.points, tracks.weights
     curve, converged, n_iter = [], False, 0
-    while n_iter < max_iter and not converged:
+    while n_iter < max_iter and not (converged or (curve and time_is_up())):
         n_iter += 1
         shapes = shape.expand(len(W), -1, -1)
         if scale:

@@ -164,7 +164,7 @@ class DeepNRSfMPP(BaseDeepNRSfM):
         Objective of the chosen start at each iteration.
     n_iter_ : int
         Iterations done, over all rounds.
-    stop_reason_ : {"max_iter", "plateau", "interrupted", "callback"}
+    stop_reason_ : {"max_iter", "plateau", "interrupted", "callback", "deadline"}
         Why training ended.
     module_ : torch.nn.Module
         The network.
@@ -363,7 +363,7 @@ class DeepNRSfMPP(BaseDeepNRSfM):
             if round_ == 0:
                 self._keep_starts(starts, result)
             curves.append(result.loss_curve.numpy())
-            if result.stop_reason in ("interrupted", "callback"):
+            if result.stop_reason in ("interrupted", "callback", "deadline"):
                 break
         self.loss_curve_ = np.concatenate(curves)
         self.n_iter_ = len(self.loss_curve_)

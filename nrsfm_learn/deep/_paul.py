@@ -155,7 +155,7 @@ class PAUL(BaseDeepNRSfM):
         Objective of the chosen start at each iteration.
     n_iter_ : int
         Iterations done.
-    stop_reason_ : {"max_iter", "plateau", "interrupted", "callback"}
+    stop_reason_ : {"max_iter", "plateau", "interrupted", "callback", "deadline"}
         Why training ended.
     module_ : torch.nn.Module
         The networks.

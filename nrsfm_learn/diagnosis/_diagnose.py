@@ -112,14 +112,18 @@ def diagnose(W, mask=None, *, groups=None, intrinsics=None, random_state=0):
     elif not any(f.severity == "blocker" for f in findings):
         findings.append(say.unusable_finding())
     findings = [f for f in findings if f is not None]
-    suggestion, reason = recommend(len(usable), n_clips, tracks.is_video, ranks[1], turning, camera)
+    choice = recommend(len(usable), n_clips, tracks.is_video, ranks[1], turning, camera)
+    reason = choice.reason
     if reconstructible is False:
         reason = f"Only after the blockers are gone: {reason}"
     return Diagnosis(
         reconstructible=reconstructible,
         findings=tuple(sorted(findings, key=lambda f: SEVERITIES.index(f.severity))),
-        recommendation=suggestion,
+        recommendation=str(choice),
         reason=reason,
+        estimator=choice.estimator,
+        settings=choice.settings,
+        camera=camera.name,
         n_frames=n_frames,
         n_points=n_points,
         n_sampled=len(sample),

@@ -63,6 +63,26 @@ def suspected_perspective(perspective):
     return bool(ratio > _PERSPECTIVE_RATIO and ratio > 5 * error)
 
 
+class Choice(NamedTuple):
+    """The estimator that suits.
+
+    Attributes
+    ----------
+    estimator : str
+        Name of the class.
+    settings : dict
+        Its parameters.
+    reason : str
+    """
+
+    estimator: str
+    settings: dict
+    reason: str
+
+    def __str__(self):
+        return f"{self.estimator}({', '.join(f'{k}={v!r}' for k, v in self.settings.items())})"
+
+
 def recommend(n_frames, n_clips, is_video, rank, turning, camera):
     """Choose estimator and sizes.
 
@@ -81,16 +101,16 @@ def recommend(n_frames, n_clips, is_video, rank, turning, camera):
 
     Returns
     -------
-    recommendation, reason : str
+    Choice
     """
     rigid = turning >= _RIGID
     shape = "hardly deforms" if turning >= _NEARLY_RIGID else "deforms"
-    setting = "" if camera.name == "orthographic" else f", camera={camera.name!r}"
     if camera.name == "orthographic" and n_frames <= _SHORT:
         components = 2 if rigid else 4 if turning >= _NEARLY_RIGID or rank <= 7 else 8
         order = "one video" if is_video and n_clips == 1 else "a small set"
-        return (
-            f"PAUL(n_components={components}, codes='encoder')",
+        return Choice(
+            "PAUL",
+            {"n_components": components, "codes": "encoder"},
             f"{order} of {n_frames} frames of an object that {shape}: an auto-decoder with a small "
             f"bottleneck is the most accurate there. codes='free' does without the 2-D encoder if "
             f"no other frames are to be lifted. ProcrusteanRegression() gives a first result in "
@@ -98,8 +118,10 @@ def recommend(n_frames, n_clips, is_video, rank, turning, camera):
         )
     k_last = 2 if rigid else 4 if turning >= _NEARLY_RIGID else 8 if rank <= 9 else 10
     amount = "many frames" if n_frames > _SHORT else f"{n_frames} frames"
-    return (
-        f"DeepNRSfMPP(k_last={k_last}{setting})",
+    camera_setting = {} if camera.name == "orthographic" else {"camera": camera.name}
+    return Choice(
+        "DeepNRSfMPP",
+        {"k_last": k_last, **camera_setting},
         f"{amount} of an object that {shape}, and {camera.reason}. It lifts each frame by itself, "
         f"whatever their order.",
     )

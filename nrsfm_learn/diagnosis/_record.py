@@ -45,6 +45,12 @@ class Diagnosis:
         The estimator and settings that suit, as code.
     reason : str
         Why these.
+    estimator : str
+        Name of that estimator.
+    settings : dict
+        Its parameters.
+    camera : {"orthographic", "weak_perspective", "perspective"}
+        The camera that suits.
     n_frames, n_points : int
         Size of the data.
     n_sampled : int
@@ -109,6 +115,9 @@ class Diagnosis:
     findings: tuple
     recommendation: str
     reason: str
+    estimator: str
+    settings: dict
+    camera: str
     n_frames: int
     n_points: int
     n_sampled: int

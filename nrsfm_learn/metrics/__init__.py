@@ -1,6 +1,6 @@
 """Errors of a 3-D reconstruction against ground truth, one function per published protocol.
 
-The same reconstruction differs up to four times between protocols, so the protocol is in the name
+The same reconstruction differs up to seven times between protocols, so the protocol is in the name
 of the function or in an argument, and reports print it.
 """
 

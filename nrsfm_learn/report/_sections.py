@@ -81,7 +81,7 @@ def errors(parts, unit):
     parts = [p for p in parts if p.errors]
     rows = [(name, *(_value(name, p.errors, unit) for p in parts)) for name in parts[0].errors]
     advice = (
-        "Published protocols differ up to sevenfold on the same reconstruction: quote a number with "
+        "Published protocols differ up to sevenfold on one reconstruction: quote a number with "
         "its whole name. Rows with “depth flip” take the better sign of depth, for each frame or "
         "for all frames at once; where these two differ much, the sign changes between frames. The "
         "rows procrustes, n_mpjpe, pa_mpjpe and “one orthogonal matrix” fit scale or orientation "

@@ -1,0 +1,156 @@
+"""Several methods on the same keypoints, judged alike."""
+
+import time
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+
+from ..metrics import evaluate
+from ..model_selection import neighbor_distance_variation
+from ._input import as_keypoints
+from ._lift import lift
+
+_MAIN_PROTOCOLS = {
+    "procrustes": "normalized_error (procrustes)",
+    "sequence flip": "normalized_error (frobenius, depth flip per sequence)",
+}
+
+
+class ComparedMethod(NamedTuple):
+    """What one method made of the keypoints.
+
+    Attributes
+    ----------
+    method : str
+        Name of the estimator.
+    result : Result or None
+        What it found; None if it failed.
+    problem : str
+        Why it failed; "" if it did not.
+    seconds : float
+        Wall time of everything.
+    score : float
+        R^2 on hidden keypoints; it does not see wrong depth.
+    length_variation : float
+        :func:`~nrsfm_learn.model_selection.neighbor_distance_variation`; lower is better for
+        objects with rigid parts.
+    errors : dict of str to float
+        Errors by protocol if there was ground truth; see :func:`~nrsfm_learn.metrics.evaluate`.
+    X_true : ndarray of shape (n_frames, n_points, 3) or None
+        That ground truth.
+    """
+
+    method: str
+    result: object
+    problem: str
+    seconds: float
+    score: float
+    length_variation: float
+    errors: dict
+    X_true: np.ndarray | None = None
+
+
+def compare(keypoints, methods, *, X_true=None, progress=None, **options):
+    """Fit several methods to the same keypoints.
+
+    Parameters
+    ----------
+    keypoints : Keypoints, array-like of shape (n_frames, n_points, 2) or path-like
+        As :func:`nrsfm_learn.lift` takes them.
+    methods : sequence of str or estimator
+        Names, or unfitted estimators with settings of your own.
+    X_true : array-like of shape (n_frames, n_points, 3), default=None
+        Ground truth in the camera frame. By default that of `keypoints`, if they have it.
+    progress : callable, default=None
+        Called with a short text now and then.
+    **options
+        Further arguments of :func:`nrsfm_learn.lift`, such as ``time_limit`` of each method.
+
+    Returns
+    -------
+    list of ComparedMethod
+        With ground truth by the error after Procrustes alignment, otherwise by
+        `length_variation`, the lowest first; methods that failed last.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the keypoints or the options are malformed. A method that fails is a row, not an error.
+
+    See Also
+    --------
+    nrsfm_learn.lift : One method, chosen for you.
+
+    Examples
+    --------
+    >>> from nrsfm_learn.auto import compare
+    >>> from nrsfm_learn.datasets import make_articulated_body
+    >>> rows = compare(make_articulated_body(60, random_state=0).W, ["RigidFactorization"])
+    >>> rows[0].method
+    'RigidFactorization'
+    """
+    keypoints = as_keypoints(keypoints)
+    if X_true is None:
+        X_true = keypoints.X
+    rows = []
+    for method in methods:
+        name = method if isinstance(method, str) else type(method).__name__
+        began = time.monotonic()
+        try:
+            with warnings.catch_warnings():
+                # They are in the result.
+                warnings.simplefilter("ignore")
+                result = lift(keypoints, method, progress=progress, **options)
+                errors = {} if X_true is None else evaluate(X_true, result.reconstruction)
+        except (ValueError, RuntimeError, np.linalg.LinAlgError) as error:
+            seconds = time.monotonic() - began
+            rows.append(ComparedMethod(name, None, str(error), seconds, np.nan, np.nan, {}))
+            continue
+        variation = neighbor_distance_variation(
+            result.estimator.shapes_ if _open_scale(result.estimator) else result.reconstruction
+        )
+        seconds = time.monotonic() - began
+        rows.append(
+            ComparedMethod(name, result, "", seconds, result.score, variation, errors, X_true)
+        )
+    return sorted(rows, key=_order)
+
+
+def _open_scale(estimator):
+    """Whether each frame has a scale of its own, so that lengths differ for no reason."""
+    return getattr(estimator, "camera", "orthographic") != "orthographic"
+
+
+def _order(row):
+    if row.result is None:
+        return (1, 0.0)
+    return (0, row.errors.get(_MAIN_PROTOCOLS["procrustes"], row.length_variation))
+
+
+def comparison_table(rows):
+    """Lay out what :func:`compare` returns as cells of text.
+
+    Parameters
+    ----------
+    rows : iterable of ComparedMethod
+        Those that did not fail.
+
+    Returns
+    -------
+    columns : list of str
+        Headings.
+    cells : list of list of str
+        One list a method.
+    """
+    rows = list(rows)
+    with_truth = any(row.errors for row in rows)
+    columns = ["method", "seconds", "score", "length variation"]
+    columns += list(_MAIN_PROTOCOLS) if with_truth else []
+    cells = []
+    for row in rows:
+        line = [row.method, f"{row.seconds:.1f}", f"{row.score:.3f}", f"{row.length_variation:.1%}"]
+        if with_truth:
+            line += [f"{row.errors[name]:.1%}" for name in _MAIN_PROTOCOLS.values()]
+        cells.append(line)
+    return columns, cells

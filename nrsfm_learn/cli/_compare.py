@@ -1,0 +1,107 @@
+"""``nrsfm-learn compare``."""
+
+from pathlib import Path
+
+import click
+
+from ._shared import (
+    _intrinsics,
+    busy,
+    file_argument,
+    input_options,
+    json_option,
+    method_named,
+    print_json,
+    read_keypoints,
+    read_truth,
+    report_option,
+)
+
+_FAST = ("ProcrusteanRegression", "BMM", "RigidFactorization")
+
+
+@click.command(
+    name="compare",
+    epilog="\b\nExample:\n  nrsfm-learn compare walk.csv -m PAUL -m BMM --report compared.html",
+)
+@file_argument
+@click.option(
+    "-m",
+    "--method",
+    "methods",
+    multiple=True,
+    help=f"One of `methods`; repeat for more.  [default: {', '.join(_FAST)}]",
+)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=0, min_open=True),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Of each method.",
+)
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="3-D ground truth of the same frames and points, in the camera frame.",
+)
+@click.option("--intrinsics", metavar="FX,FY,CX,CY", callback=_intrinsics, help="Camera in pixels.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@report_option
+@input_options
+@json_option
+def command(file, methods, time_limit, truth, intrinsics, device, seed, report, as_json, **reading):
+    """Fit several methods to FILE: a table and, with --report, a page with each result.
+
+    Without ground truth the methods are sorted by how much the lengths between neighbouring points
+    vary, which suits objects with rigid parts; the score does not see wrong depth.
+    """
+    from ..auto import compare, comparison_table
+
+    names = [method_named(name).__name__ for name in methods or _FAST]
+    keypoints = read_keypoints(file, **reading)
+    X_true = read_truth(truth, keypoints)
+    with busy(f"Comparing {', '.join(names)} ...", quiet=as_json) as say:
+        rows = compare(
+            keypoints,
+            list(dict.fromkeys(names)),
+            X_true=X_true,
+            time_limit=time_limit,
+            intrinsics=intrinsics,
+            device=device,
+            random_state=seed,
+            progress=say,
+        )
+        if report is not None:
+            from ..report import write_comparison
+
+            write_comparison(report, rows, title=f"{file.name}: methods compared")
+    if as_json:
+        print_json(
+            {
+                "file": file,
+                "methods": [
+                    {k: v for k, v in row._asdict().items() if k != "result"} for row in rows
+                ],
+                "report": report,
+            }
+        )
+    else:
+        _print_table(*comparison_table([row for row in rows if row.result is not None]))
+        for row in rows:
+            if row.result is None:
+                click.echo(f"{row.method} failed: {' '.join(row.problem.split())}")
+        if report is not None:
+            click.echo(f"Written: {report}")
+    if all(row.result is None for row in rows):
+        raise click.ClickException("no method could be fitted.")
+
+
+def _print_table(columns, cells):
+    complete = [line for line in cells if len(line) == len(columns)]
+    widths = [max(map(len, column)) for column in zip(columns, *complete, strict=True)]
+    for line in [columns, *complete]:
+        first, *numbers = (cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join([first.strip().ljust(widths[0]), *numbers]))
