@@ -53,6 +53,7 @@ setup(
         "plot": ["plotly>=6"],
         "image": ["transformers>=4.50"],
         "distributed": ["lightning-fabric>=2.4"],
+        "rerun": ["rerun-sdk>=0.23"],
         "io": ["ezc3d>=1.5", "h5py>=3.10"],
         "movement": ["movement>=0.10"],
         "test": [

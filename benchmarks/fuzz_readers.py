@@ -140,7 +140,7 @@ def mutate(data, rng):
     for _ in range(rng.choice([1, 1, 1, 2, 3, 8])):
         if not data:
             break
-        kind = rng.randrange(9)
+        kind = rng.randrange(12)
         i, j = sorted(rng.randrange(len(data) + 1) for _ in range(2))
         short = min(j, i + rng.randrange(1, 64))
         if kind == 0:
@@ -159,9 +159,18 @@ def mutate(data, rng):
             data[i:short] = bytes(rng.randrange(256) for _ in range(short - i))
         elif kind == 7:
             replace_number(data, rng)
-        else:
+        elif kind == 8:
             swap_lines(data, rng)
+        else:
+            # What most often leaves a file that can be read, and with a wrong count in it.
+            change_digit(data, rng)
     return bytes(data)
+
+
+def change_digit(data, rng):
+    places = [k for k, byte in enumerate(data) if 48 <= byte <= 57]
+    if places:
+        data[rng.choice(places)] = rng.randrange(48, 58)
 
 
 def replace_number(data, rng):

@@ -25,7 +25,7 @@ from ._shared import (
 )
 @file_argument
 @output_option(
-    "3-D file to write: csv, npz, json, c3d, bvh, glb or ply.  [default: FILE_3d.csv, unless "
+    "3-D file to write: csv, npz, json, c3d, bvh, glb, ply or rrd.  [default: FILE_3d.csv, unless "
     "--report is given]"
 )
 @report_option

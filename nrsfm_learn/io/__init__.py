@@ -42,7 +42,7 @@ def formats():
     --------
     >>> from nrsfm_learn import io
     >>> [format.name for format in io.formats() if format.writes]
-    ['json', 'csv', 'npz', 'c3d', 'bvh', 'gltf', 'ply']
+    ['json', 'csv', 'npz', 'c3d', 'bvh', 'gltf', 'ply', 'rerun']
     """
     return FORMATS
 

@@ -86,6 +86,7 @@ FORMATS = (
     Format("amc", "Acclaim ASF/AMC", "3-D", (".amc", ".asf"), "_amc"),
     Format("gltf", "glTF, animated", "3-D", (".gltf", ".glb"), "_gltf", reads=False, writes=True),
     Format("ply", "PLY, one file a frame", "3-D", (".ply",), "_ply", reads=False, writes=True),
+    Format("rerun", "Rerun recording", "3-D", (".rrd",), "_rerun", reads=False, writes=True),
 )
 BY_NAME = {format.name: format for format in FORMATS}
 

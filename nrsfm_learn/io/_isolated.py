@@ -20,7 +20,7 @@ import numpy as np
 from ._errors import FileFormatError
 from ._source import check_file
 
-_CPU_SECONDS = 4
+_CPU_SECONDS = 2
 _BYTES_A_SECOND = 2_000_000
 _WALL = 10
 _MEMORY = 4 << 30
