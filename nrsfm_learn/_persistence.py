@@ -7,14 +7,12 @@ arrays from raw bytes.
 
 import copy
 import json
-import os
-import pathlib
-import uuid
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ._version import __version__
+from .io._source import as_path, write_whole
 
 FORMAT = "nrsfm_learn estimator"
 FORMAT_VERSION = 1
@@ -44,7 +42,7 @@ class PersistenceMixin:
         ----------
         path : path-like
             File to write; by custom it ends in ``.safetensors``. It is replaced in one step, never
-            half-written.
+            half-written; missing folders are made.
         card : dict, default=None
             What whoever finds the file should know, such as ``{"names": names, "score": 0.93,
             "data": "mice, camera 2"}``: JSON values under keys of your own. Method, settings,
@@ -54,7 +52,7 @@ class PersistenceMixin:
         ------
         ValueError
             If a parameter or an entry of the card cannot be written as JSON (a ``RandomState``,
-            say); the message names it.
+            say; the message names it), or the path is a folder or leads through a file.
 
         See Also
         --------
@@ -130,15 +128,8 @@ def save_estimator(estimator, path, *, card=None):
         "attributes": _to_json(values, "attribute"),
         "card": _to_json(_check_card(card), "entry of the card"),
     }
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        # Written here, since safetensors' own writer makes files that only their owner may read.
-        temporary.write_bytes(save(arrays, metadata=header))
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    # Written here, since safetensors' own writer makes files that only their owner may read.
+    write_whole(path, save(arrays, metadata=header))
 
 
 def load(path):
@@ -195,7 +186,7 @@ def model_card(path):
     --------
     nrsfm_learn.load : Build the estimator.
     """
-    path = pathlib.Path(path)
+    path = as_path(path)
     header, arrays = _read(path)
     X = arrays.get("reconstruction_")
     n_frames, n_points = X.shape[:2] if X is not None and X.ndim == 3 else (None, None)
@@ -234,7 +225,7 @@ def load_estimator(path, expected=None):
     ValueError
         If the file cannot be used; the message says why.
     """
-    path = pathlib.Path(path)
+    path = as_path(path)
     header, arrays = _read(path)
     _check_version(header, path)
     cls = _class_named(header.get("class"), path, expected)

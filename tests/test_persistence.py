@@ -331,3 +331,11 @@ def test_a_damaged_card_is_said(path, text):
     rewrite(path, card=text)
     with pytest.raises(ValueError, match="its card"):
         model_card(path)
+
+
+def test_missing_folders_are_made_and_a_folder_is_refused(model, tmp_path):
+    path = tmp_path / "a" / "b" / ("m" * 200 + ".safetensors")
+    model.save(path)
+    assert type(load(path)) is DeepNRSfMPP
+    with pytest.raises(ValueError, match="is a folder"):
+        model.save(path.parent)

@@ -5,7 +5,6 @@ import warnings
 import numpy as np
 
 from .._validation import check_intrinsics
-from ..base import TooPoorWarning
 from ._clock import Clock
 from ._input import as_keypoints
 from ._plan import Plan, changed_settings
@@ -59,7 +58,6 @@ def lift_with(estimator, W_or_path, *, names=None, intrinsics=None, **reading):
         with clock.part("score"):
             score = estimator.score(W, **side)
     told = [" ".join(str(w.message).split()) for w in caught]
-    poor = [w for w in caught if issubclass(w.category, TooPoorWarning)]
     plan = Plan(
         method=type(estimator).__name__,
         settings=changed_settings(estimator),
@@ -78,7 +76,7 @@ def lift_with(estimator, W_or_path, *, names=None, intrinsics=None, **reading):
         diagnosis=None,
         confidence=None,
         score=score,
-        warnings=tuple(dict.fromkeys(told[: len(told) if poor else None])),
+        warnings=tuple(dict.fromkeys(told)),
         plan=plan,
         intrinsics=intrinsics,
         points=points,

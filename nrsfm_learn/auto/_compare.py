@@ -1,7 +1,9 @@
 """Several methods on the same keypoints, judged alike."""
 
+import inspect
 import time
 import warnings
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +17,8 @@ _MAIN_PROTOCOLS = {
     "procrustes": "normalized_error (procrustes)",
     "sequence flip": "normalized_error (frobenius, depth flip per sequence)",
 }
+# Options that settle what is read, not how it is fitted.
+_READING = inspect.getfullargspec(as_keypoints).kwonlyargs
 
 
 class ComparedMethod(NamedTuple):
@@ -23,7 +27,7 @@ class ComparedMethod(NamedTuple):
     Attributes
     ----------
     method : str
-        Name of the estimator.
+        Name of the estimator; the second of a name is "PAUL (2)".
     result : Result or None
         What it found; None if it failed.
     problem : str
@@ -90,12 +94,17 @@ def compare(keypoints, methods, *, X_true=None, progress=None, **options):
     >>> rows[0].method
     'RigidFactorization'
     """
-    keypoints = as_keypoints(keypoints)
+    # Here, since what the custom of a format hides while reading cannot come back later.
+    reading = {name: options.pop(name) for name in _READING if name in options}
+    keypoints = as_keypoints(keypoints, **reading)
     if X_true is None:
         X_true = keypoints.X
-    rows = []
+    rows, times = [], Counter()
     for method in methods:
         name = method if isinstance(method, str) else type(method).__name__
+        times[name] += 1
+        if times[name] > 1:
+            name = f"{name} ({times[name]})"
         began = time.monotonic()
         try:
             with warnings.catch_warnings():
@@ -125,7 +134,9 @@ def _open_scale(estimator):
 def _order(row):
     if row.result is None:
         return (1, 0.0)
-    return (0, row.errors.get(_MAIN_PROTOCOLS["procrustes"], row.length_variation))
+    value = row.errors.get(_MAIN_PROTOCOLS["procrustes"], row.length_variation)
+    # NaN, which is not less than anything, would leave the others in disorder.
+    return (0, np.inf if np.isnan(value) else value)
 
 
 def comparison_table(rows):

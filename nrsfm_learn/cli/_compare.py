@@ -58,7 +58,7 @@ def command(file, methods, time_limit, truth, intrinsics, device, seed, report, 
     Without ground truth the methods are sorted by how much the lengths between neighbouring points
     vary, which suits objects with rigid parts; the score does not see wrong depth.
     """
-    from ..auto import compare, comparison_table
+    from ..auto import ComparedMethod, compare, comparison_table
 
     names = [method_named(name).__name__ for name in methods or _FAST]
     keypoints = read_keypoints(file, **reading)
@@ -78,30 +78,26 @@ def command(file, methods, time_limit, truth, intrinsics, device, seed, report, 
             from ..report import write_comparison
 
             write_comparison(report, rows, title=f"{file.name}: methods compared")
+    done = [row for row in rows if row.result is not None]
     if as_json:
-        print_json(
-            {
-                "file": file,
-                "methods": [
-                    {k: v for k, v in row._asdict().items() if k != "result"} for row in rows
-                ],
-                "report": report,
-            }
-        )
+        shown = [name for name in ComparedMethod._fields if name not in ("result", "X_true")]
+        methods = [{name: getattr(row, name) for name in shown} for row in rows]
+        print_json({"file": file, "methods": methods, "report": report})
     else:
-        _print_table(*comparison_table([row for row in rows if row.result is not None]))
+        _print_table(*comparison_table(done))
         for row in rows:
             if row.result is None:
                 click.echo(f"{row.method} failed: {' '.join(row.problem.split())}")
         if report is not None:
             click.echo(f"Written: {report}")
-    if all(row.result is None for row in rows):
-        raise click.ClickException("no method could be fitted.")
+    if not done:
+        # No exception: with --json, stdout has its one object already.
+        click.echo("Error: no method could be fitted.", err=True)
+        click.get_current_context().exit(1)
 
 
 def _print_table(columns, cells):
-    complete = [line for line in cells if len(line) == len(columns)]
-    widths = [max(map(len, column)) for column in zip(columns, *complete, strict=True)]
-    for line in [columns, *complete]:
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    for line in [columns, *cells]:
         first, *numbers = (cell.rjust(width) for cell, width in zip(line, widths, strict=True))
         click.echo("  ".join([first.strip().ljust(widths[0]), *numbers]))

@@ -23,5 +23,4 @@ def command(output, quick, seed, as_json):
         status = main(arguments)
     if as_json:
         print_json({"files": sorted(str(path) for path in Path(output).iterdir())})
-    if status:
-        raise SystemExit(status)
+    click.get_current_context().exit(status)

@@ -40,7 +40,7 @@ def command(files, method, output, report, settings, intrinsics, device, seed, a
     """
     estimator = make_estimator(method, settings, device, seed)
     keypoints = _together([read_keypoints(file, **reading) for file in files], files)
-    given = side_inputs(estimator, keypoints, intrinsics)
+    given = side_inputs(keypoints, intrinsics)
     name = type(estimator).__name__
     output = Path(f"{name}.safetensors") if output is None else output
     began = time.monotonic()

@@ -10,6 +10,7 @@ from ._shared import (
     input_options,
     json_option,
     method_options,
+    new_file,
     output_option,
     print_json,
     read_keypoints,
@@ -36,9 +37,7 @@ from ._shared import (
     metavar="FILE",
     help="Lift with a model that `fit` or --save-model wrote, without fitting.",
 )
-@click.option(
-    "--save-model", type=click.Path(path_type=Path), metavar="FILE", help="Save the fitted method."
-)
+@click.option("--save-model", type=new_file, metavar="FILE", help="Save the fitted method.")
 @click.option(
     "--time-limit",
     type=click.FloatRange(min=0, min_open=True),
@@ -84,18 +83,19 @@ def command(
         result = _result(
             keypoints, method, model, settings, intrinsics, device, seed, time_limit, say
         )
-        if flip:
-            result = result.flipped()
         written = {}
-        if output is not None:
-            written["output"] = result.save(output)
-        if report is not None:
-            written["report"] = result.report(report)
+        # The model first: whatever a writer refuses can be done again from it without a fit.
         if save_model is not None:
             names, edges = result.named_edges()
             card = {"names": names, "edges": edges, "score": result.score, "data": file.name}
             result.estimator.save(save_model, card=card)
             written["model"] = save_model
+        if flip:
+            result = result.flipped()
+        if output is not None:
+            written["output"] = result.save(output)
+        if report is not None:
+            written["report"] = result.report(report)
     if as_json:
         print_json({**result.summary(), **written})
         return

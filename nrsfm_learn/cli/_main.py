@@ -78,12 +78,12 @@ def main(argv=None):
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        program.main(argv, prog_name="nrsfm-learn", standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
+        # What ``context.exit`` was given; None of a command that went to its end.
+        status = program.main(argv, prog_name="nrsfm-learn", standalone_mode=False)
     except click.ClickException as error:
         if "--json" in argv:
-            _print_json_error("usage", error.format_message())
+            kind = "usage" if isinstance(error, click.UsageError) else "data"
+            _print_json_error(kind, error.format_message())
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -97,7 +97,7 @@ def main(argv=None):
         if "--debug" in argv:
             raise
         return _complain(error, argv)
-    return 0
+    return status or 0
 
 
 def _complain(error, argv):

@@ -43,7 +43,7 @@ def command(file, model, truth, intrinsics, as_json, **reading):
     keypoints = read_keypoints(file, **reading)
     estimator = load(model)
     X_true = read_truth(truth, keypoints)
-    given = side_inputs(estimator, keypoints, intrinsics)
+    given = side_inputs(keypoints, intrinsics)
     with busy(f"Scoring {type(estimator).__name__} ...", quiet=as_json):
         score = estimator.score(keypoints.W, **given)
         errors = {}

@@ -74,13 +74,14 @@ def method_options(command):
 
 def output_option(text):
     """Add ``--output`` with that text of help."""
-    path = click.Path(path_type=Path)
-    return click.option("-o", "--output", type=path, metavar="FILE", help=text)
+    return click.option("-o", "--output", type=new_file, metavar="FILE", help=text)
 
 
+# A folder in its place is refused at once, not after hours of fitting.
+new_file = click.Path(path_type=Path, dir_okay=False)
 report_option = click.option(
     "--report",
-    type=click.Path(path_type=Path),
+    type=new_file,
     metavar="FILE",
     help="Write a self-contained HTML page to judge the result by.",
 )
@@ -129,7 +130,8 @@ def read_truth(file, keypoints):
     Parameters
     ----------
     file : pathlib.Path or None
-        File with 3-D points in the camera frame; None for those that `keypoints` has.
+        File with 3-D points in the camera frame; None for those that `keypoints` has. Points are
+        matched by name if it has the same names, otherwise by their order.
     keypoints : Keypoints
         The keypoints.
 
@@ -151,6 +153,8 @@ def read_truth(file, keypoints):
             f"{file} has {X.shape[0]} frames of {X.shape[1]} points, the keypoints have "
             f"{keypoints.n_frames} of {keypoints.n_points}: they must be the same."
         )
+    if set(data.names) == set(keypoints.names):
+        X = X[:, [data.names.index(name) for name in keypoints.names]]
     return X
 
 
@@ -207,13 +211,11 @@ def method_named(name):
     raise click.UsageError(f"There is no method {name!r}; there are {', '.join(classes)}.")
 
 
-def side_inputs(estimator, keypoints, intrinsics):
-    """Return what a method takes beside ``W``: clips if it uses them, the camera if it has one.
+def side_inputs(keypoints, intrinsics):
+    """Return what a method takes beside ``W``: the clips, and the camera if one was given.
 
     Parameters
     ----------
-    estimator : object
-        The method.
     keypoints : Keypoints
         The keypoints.
     intrinsics : ndarray of shape (3, 3) or None
@@ -307,7 +309,7 @@ def _settings(context, parameter, pairs):
             raise click.BadParameter(f"{pair!r} is not of the form NAME=VALUE.")
         try:
             value = ast.literal_eval(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             value = text
         settings[name.strip().replace("-", "_")] = value
     return settings

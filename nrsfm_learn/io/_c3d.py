@@ -95,7 +95,9 @@ def read_c3d(path):
             way_out=f"If the recording has more than {_MOST_FRAMES:,} frames, export it in parts; "
             f"otherwise the file is truncated: export it again.",
         )
-    missing = found["missing"] | np.isnan(X).any(-1) | (X == 0).all(-1)
+    missing = found["missing"] | np.isnan(X).any(-1)
+    at_origin = (X == 0).all(-1) & ~missing
+    missing |= at_origin
     if np.isinf(X[~missing]).any():
         f, p = np.argwhere(np.isinf(X).any(-1) & ~missing)[0]
         raise FileFormatError(path, "a coordinate is infinite", where=f"frame {f}, point {p}")
@@ -104,6 +106,8 @@ def read_c3d(path):
     X[missing] = np.nan
     labels = found["labels"][: X.shape[1]]
     names, notes = unique_names(labels + [""] * (X.shape[1] - len(labels)))
+    if at_origin.any():
+        notes += (f"{at_origin.sum():,} points at exactly (0, 0, 0) were taken for missing ones",)
     rate = found["rate"]
     return Points3D(
         X,

@@ -66,7 +66,8 @@ def read_csv(path, *, min_confidence=None, individual=None):
     Returns
     -------
     Keypoints or Points3D
-        3-D points where the file has columns of z. Wide rows stay in their order; long ones are
+        3-D points where the file has columns of z. Wide rows are stacked by individual and clip
+        and stay in their order within each (those of :func:`write_csv` altogether); long ones are
         sorted by individual, clip and frame. Units are those of the file.
 
     Raises
@@ -156,6 +157,12 @@ def _wide(table):
         if not new.all():
             raise _twice(table, order[~new].min(), rows, individuals)
     _check_halves(table, positions.reshape(-1, positions.shape[2]), n_points)
+    if "kind" not in table.comments:
+        # Programs list the individuals frame by frame; what uses time goes from row to row.
+        order, _ = _runs(keys[:2])
+        rows = {key: values[order] for key, values in rows.items()}
+        positions = positions[order]
+        confidence = None if confidence is None else confidence[order]
     return rows, names, individuals, positions, confidence
 
 

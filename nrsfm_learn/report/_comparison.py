@@ -1,9 +1,10 @@
 """What several methods made of the same keypoints, in one page."""
 
+from ..io._source import write_whole
 from . import _page as html
 from . import _sections as sections
 from ._viewer import asset, payload, viewer
-from ._write import _check_path, _write
+from ._write import _check_path
 
 _FRAMES = 1000
 
@@ -65,8 +66,7 @@ def write_comparison(path, rows, *, title="Methods compared"):
         body[row.method] = [*what, *sections.settings(row.result.estimator)]
     header = [html.paragraph(f"{names}: {', '.join(row.method for row in rows)}.", "lead")]
     text = html.page(title, header, body, style=asset("viewer.css"), script=asset("viewer.js"))
-    _write(path, text)
-    return path
+    return write_whole(path, text)
 
 
 def _meaning(rows):

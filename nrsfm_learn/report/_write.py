@@ -1,9 +1,7 @@
 """Checks what a report is asked for, evaluates it, and writes the file."""
 
 import operator
-import uuid
 import warnings
-from pathlib import Path
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -11,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._validation import check_groups, check_shapes_3d, check_W
 from .._validation._arrays import first_place, to_numpy
 from ..base import TooPoorWarning
+from ..io._source import as_path, write_whole
 from ..metrics import evaluate
 from ..model_selection import hidden_keypoint_score
 from ..model_selection._steps import is_inductive
@@ -172,12 +171,11 @@ def write_report(
     body["How it was made"] = sections.provenance(estimator, fit_seconds)
     header = sections.header(estimator, parts)
     text = html.page(title, header, body, style=asset("viewer.css"), script=asset("viewer.js"))
-    _write(path, text)
-    return path
+    return write_whole(path, text)
 
 
 def _check_path(path):
-    path = Path(path)
+    path = as_path(path)
     if path.is_dir():
         raise ValueError(
             f"path={str(path)!r} is a folder: name the file, such as {str(path / 'report.html')!r}."
@@ -324,13 +322,3 @@ def _is_fitted_reconstruction(estimator, X):
     # Not the depth, whose sign may have been changed since.
     fitted, X = fitted[..., :2], X[..., :2]
     return np.allclose(fitted, X, atol=1e-4 * np.nanmax(np.abs(X), initial=0), equal_nan=True)
-
-
-def _write(path, text):
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -379,3 +379,11 @@ def test_trial_of_a_classical_method(name):
     assert begin >= 0
     assert step > 0
     assert (lift > 0) == (name != "TrajectoryBasis")
+
+
+def test_trial_of_a_method_that_takes_each_clip_by_itself():
+    # Of the 250 frames of a trial, two or three are of one clip.
+    data = data_of(2000)._replace(groups=np.arange(2000) // 20)
+    estimator = nrsfm_learn.TrajectoryBasis()
+    _, step, _ = _estimate.time_classical(estimator, data, Clock(60.0), 2)
+    assert step > 0

@@ -180,6 +180,8 @@ def test_methods_lists_all_and_the_settings_of_one(capsys):
         (["lift", "chairs.csv", "--read", "colour=red"], 1, "'colour'"),
         (["convert", "chairs.csv", "out.bvh"], 1, "3-D"),
         (["fit", "chairs.csv"], 2, "--method"),
+        (["fit", "chairs.csv", "-m", "BMM", "-o", "."], 2, "directory"),
+        (["lift", "chairs.csv", "--save-model", "."], 2, "directory"),
         (["nothing"], 2, "nothing"),
         (["methods", "Nothing"], 2, "Nothing"),
     ],
@@ -209,3 +211,47 @@ def test_ctrl_c_ends_it_with_130(capsys, file, monkeypatch):
 
     monkeypatch.setattr("nrsfm_learn.diagnosis.diagnose", interrupt)
     run(capsys, "diagnose", file, code=130)
+
+
+def test_compare_as_json_has_no_arrays(capsys, file, chairs, keypoints, tmp_path):
+    truth = tmp_path / "truth.npz"
+    # The same points in another order, which their names tell.
+    turned = np.arange(keypoints.n_points)[::-1]
+    names = [keypoints.names[p] for p in turned]
+    io.write(truth, io.Points3D(chairs.X[:, turned], names=names))
+    out, _ = run(capsys, "compare", file, "-m", "RigidFactorization", "--truth", truth, "--json")
+    (row,) = json.loads(out)["methods"]
+    assert "X_true" not in row
+    in_order = tmp_path / "in_order.npz"
+    io.write(in_order, io.Points3D(chairs.X, names=keypoints.names))
+    out, _ = run(capsys, "compare", file, "-m", "RigidFactorization", "--truth", in_order, "--json")
+    (same,) = json.loads(out)["methods"]
+    assert row["errors"] == pytest.approx(same["errors"], nan_ok=True)
+
+
+def test_compare_of_which_all_fail_is_one_json_object_and_an_exit_code(capsys, file):
+    out, err = run(capsys, "compare", file, "-m", "BMM", "--time-limit", 1, "--json", code=1)
+    assert "time_limit" in json.loads(out)["methods"][0]["problem"]
+    assert err.splitlines()[-1].startswith("Error: ")
+
+
+def test_kinds_of_errors_for_machines(capsys, tmp_path):
+    out, _ = run(capsys, "methods", "Nothing", "--json", code=2)
+    assert json.loads(out)["error"]["type"] == "usage"
+    solid = io.write(tmp_path / "solid.npz", io.Points3D(np.zeros((2, 3, 3))))
+    out, _ = run(capsys, "diagnose", solid, "--json", code=1)
+    assert json.loads(out)["error"]["type"] == "data"
+
+
+def test_lift_saves_the_model_before_a_writer_can_refuse(capsys, file, model, tmp_path):
+    saved = tmp_path / "new" / "m.safetensors"
+    target = tmp_path / "out.bvh"  # It needs a frame rate, which the file has not.
+    options = ["--model", model, "--save-model", saved, "-o", target]
+    _, err = run(capsys, "lift", file, *options, code=1)
+    assert "frame rate" in err
+    assert nrsfm_learn.model_card(saved)["data"] == "chairs.csv"
+
+
+def test_a_value_that_looks_like_a_dict_is_text(capsys, file):
+    _, err = run(capsys, "diagnose", file, "--read", "min_confidence={[]:1}", code=1)
+    assert "min_confidence must be a finite number" in err

@@ -90,7 +90,8 @@ def test_published_layout(tmp_path, processor, scale):
     assert (found.fps, found.unit, found.edges) == (50.0, "mm", ())
     assert found.axes.startswith("as in the file")
     assert found.frames.tolist() == [7, 8, 9]
-    assert found.source == io.Source("c3d", str(path), ())
+    note = "1 points at exactly (0, 0, 0) were taken for missing ones"
+    assert found.source == io.Source("c3d", str(path), (note,))
 
 
 def test_labels_that_are_lacking_or_repeated(tmp_path):
@@ -303,3 +304,11 @@ def test_without_the_library(tmp_path, monkeypatch):
 def test_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         io.read_c3d(tmp_path / "no.c3d")
+
+
+def test_points_at_the_origin_are_missing_and_the_notes_say_so(tmp_path):
+    X = points().X
+    X[1:3, 0] = 0.0
+    record = io.read(io.write(tmp_path / "a.c3d", points().replace(X=X)))
+    assert np.isnan(record.X).all(-1).tolist() == (X == 0).all(-1).tolist()
+    assert "2 points at exactly (0, 0, 0)" in record.source.notes[-1]

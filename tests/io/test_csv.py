@@ -83,8 +83,9 @@ def test_without_frames_each_individual_is_counted(tmp_path):
     text = "animal,a_x,a_y\nm,1,1\nn,2,2\nm,3,3\nn,4,4\nn,5,5\n"
     record = io.read(written(tmp_path, text))
     assert record.individuals == ("m", "n")
-    assert record.individual.tolist() == [0, 1, 0, 1, 1]
-    assert record.frames.tolist() == [0, 0, 1, 1, 2]
+    assert record.individual.tolist() == [0, 0, 1, 1, 1]
+    assert record.frames.tolist() == [0, 1, 0, 1, 2]
+    assert record.W[:, 0, 0].tolist() == [1, 3, 2, 4, 5]
 
 
 def test_long_with_everything(tmp_path):
@@ -119,9 +120,9 @@ def test_csv_of_sleap(tmp_path):
     record = io.read(written(tmp_path, text))
     assert record.names == ("A", "B")
     assert record.individuals == ("track_0", "track_1")
-    assert record.frames.tolist() == [0, 0, 2]
-    np.testing.assert_array_equal(record.W[1], [[5, 6], [NAN, NAN]])
-    np.testing.assert_array_equal(record.confidence, [[0.5, 0.6], [0.7, NAN], [0.8, 0.9]])
+    assert record.frames.tolist() == [0, 2, 0]
+    np.testing.assert_array_equal(record.W[2], [[5, 6], [NAN, NAN]])
+    np.testing.assert_array_equal(record.confidence, [[0.5, 0.6], [0.8, 0.9], [0.7, NAN]])
     assert "instance.score" in record.source.notes[0]
 
 
@@ -132,7 +133,7 @@ def test_options(tmp_path):
     assert record.visible.all()
     record = io.read(path, min_confidence=0.5)
     assert record.visible[:, 0].tolist() == [False, True, True, False]
-    assert record.confidence[:, 0].tolist() == [0.2, 0.9, 0.8, 0.1]
+    assert record.confidence[:, 0].tolist() == [0.2, 0.8, 0.9, 0.1]
     assert "2 keypoints" in record.source.notes[0]
     for individual in ("n", 1, "1"):
         record = io.read(path, individual=individual)

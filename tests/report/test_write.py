@@ -352,6 +352,13 @@ def test_an_old_report_is_replaced_whole_or_not_at_all(model, few, tmp_path, mon
     assert [p.name for p in tmp_path.iterdir()] == ["r.html"]
 
 
+@pytest.mark.usefixtures("no_pictures")
+def test_a_tilde_is_the_home_folder_as_of_the_writers_of_data(model, few, tmp_path, monkeypatch):
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    assert write_report("~/r.html", model, few) == tmp_path / "r.html"
+
+
 def test_a_folder_as_path_is_refused(model, few, tmp_path):
     with pytest.raises(ValueError, match=r"is a folder: name the file, such as .*report\.html"):
         write_report(tmp_path, model, few)
