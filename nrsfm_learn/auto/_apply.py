@@ -5,10 +5,14 @@ import warnings
 import numpy as np
 
 from .._validation import check_intrinsics
+from ..base import Observations
+from ..deep._presets import is_sequence
 from ._clock import Clock
 from ._input import as_keypoints
+from ._judge import ambiguities, settle_signs, shaky
 from ._plan import Plan, changed_settings
 from ._result import Result, spread
+from ._trial import length_variation
 
 
 def lift_with(estimator, W_or_path, *, names=None, intrinsics=None, **reading):
@@ -49,7 +53,8 @@ def lift_with(estimator, W_or_path, *, names=None, intrinsics=None, **reading):
     side = {"groups": keypoints.groups}
     if intrinsics is not None:
         intrinsics = check_intrinsics(intrinsics, keypoints.n_frames)
-        side["intrinsics"] = intrinsics
+        if estimator._nrsfm_tags().perspective:
+            side["intrinsics"] = intrinsics
     W = keypoints.W[:, points]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -57,7 +62,12 @@ def lift_with(estimator, W_or_path, *, names=None, intrinsics=None, **reading):
             X = estimator.transform(W, **side)
         with clock.part("score"):
             score = estimator.score(W, **side)
+        is_video = bool(is_sequence(Observations(W, keypoints.visible[:, points])))
+    perspective = estimator._nrsfm_tags().perspective
+    X, _ = settle_signs(X, keypoints.groups, is_video=is_video, perspective=perspective)
+    variation = length_variation(estimator, X)
     told = [" ".join(str(w.message).split()) for w in caught]
+    told += [*shaky(variation, None), *ambiguities(perspective=perspective, is_video=is_video)]
     plan = Plan(
         method=type(estimator).__name__,
         settings=changed_settings(estimator),
@@ -80,6 +90,7 @@ def lift_with(estimator, W_or_path, *, names=None, intrinsics=None, **reading):
         plan=plan,
         intrinsics=intrinsics,
         points=points,
+        length_variation=variation,
     )
 
 

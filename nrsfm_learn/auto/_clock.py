@@ -4,7 +4,7 @@ import time
 from contextlib import contextmanager
 
 # What is kept back of a limit, for what no part counts.
-_MARGIN = 0.03
+_MARGIN = 0.06
 
 
 class Clock:
@@ -37,6 +37,24 @@ class Clock:
     def left(self):
         """Seconds that may still be used; not below 0."""
         return max(0.0, self.limit * (1 - _MARGIN) - self.elapsed)
+
+    @contextmanager
+    def within(self, part):
+        """Let a block have a part of the time that is left.
+
+        Parameters
+        ----------
+        part : float
+            Of the time, below 1.
+
+        Yields
+        ------
+        Clock
+            One whose limit comes earlier; what it counts is counted here.
+        """
+        inner = Clock((self.elapsed + part * self.left) / (1 - _MARGIN), self.now)
+        inner.began, inner.parts = self.began, self.parts
+        yield inner
 
     @contextmanager
     def part(self, name):

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..metrics import evaluate
-from ..model_selection import neighbor_distance_variation
 from ._input import as_keypoints
-from ._lift import lift
+from ._lift import check_time_limit, lift
+from ._trial import doubt
 
 _MAIN_PROTOCOLS = {
     "procrustes": "normalized_error (procrustes)",
@@ -38,7 +38,7 @@ class ComparedMethod(NamedTuple):
         R^2 on hidden keypoints; it does not see wrong depth.
     length_variation : float
         :func:`~nrsfm_learn.model_selection.neighbor_distance_variation`; lower is better for
-        objects with rigid parts.
+        objects with rigid parts, but 0 by construction for a rigid model.
     errors : dict of str to float
         Errors by protocol if there was ground truth; see :func:`~nrsfm_learn.metrics.evaluate`.
     X_true : ndarray of shape (n_frames, n_points, 3) or None
@@ -74,8 +74,9 @@ def compare(keypoints, methods, *, X_true=None, progress=None, **options):
     Returns
     -------
     list of ComparedMethod
-        With ground truth by the error after Procrustes alignment, otherwise by
-        `length_variation`, the lowest first; methods that failed last.
+        With ground truth by the error after Procrustes alignment, otherwise by the part of the
+        hidden keypoints that is not explained times the variation of neighbour distances, the
+        lowest first; methods that failed last.
 
     Raises
     ------
@@ -99,6 +100,9 @@ def compare(keypoints, methods, *, X_true=None, progress=None, **options):
     keypoints = as_keypoints(keypoints, **reading)
     if X_true is None:
         X_true = keypoints.X
+    if "time_limit" in options:
+        # Not a failure of every method.
+        check_time_limit(options["time_limit"])
     rows, times = [], Counter()
     for method in methods:
         name = method if isinstance(method, str) else type(method).__name__
@@ -116,27 +120,24 @@ def compare(keypoints, methods, *, X_true=None, progress=None, **options):
             seconds = time.monotonic() - began
             rows.append(ComparedMethod(name, None, str(error), seconds, np.nan, np.nan, {}))
             continue
-        variation = neighbor_distance_variation(
-            result.estimator.shapes_ if _open_scale(result.estimator) else result.reconstruction
-        )
         seconds = time.monotonic() - began
-        rows.append(
-            ComparedMethod(name, result, "", seconds, result.score, variation, errors, X_true)
-        )
+        judged = result.score, result.length_variation
+        rows.append(ComparedMethod(name, result, "", seconds, *judged, errors, X_true))
     return sorted(rows, key=_order)
-
-
-def _open_scale(estimator):
-    """Whether each frame has a scale of its own, so that lengths differ for no reason."""
-    return getattr(estimator, "camera", "orthographic") != "orthographic"
 
 
 def _order(row):
     if row.result is None:
         return (1, 0.0)
-    value = row.errors.get(_MAIN_PROTOCOLS["procrustes"], row.length_variation)
+    value = row.errors.get(_MAIN_PROTOCOLS["procrustes"])
+    if value is None:
+        value = doubt(row.length_variation, row.score)
     # NaN, which is not less than anything, would leave the others in disorder.
     return (0, np.inf if np.isnan(value) else value)
+
+
+def _score(row):
+    return "not measured" if np.isnan(row.score) else f"{row.score:.3f}"
 
 
 def comparison_table(rows):
@@ -160,7 +161,7 @@ def comparison_table(rows):
     columns += list(_MAIN_PROTOCOLS) if with_truth else []
     cells = []
     for row in rows:
-        line = [row.method, f"{row.seconds:.1f}", f"{row.score:.3f}", f"{row.length_variation:.1%}"]
+        line = [row.method, f"{row.seconds:.1f}", _score(row), f"{row.length_variation:.1%}"]
         if with_truth:
             line += [f"{row.errors[name]:.1%}" for name in _MAIN_PROTOCOLS.values()]
         cells.append(line)

@@ -1,38 +1,28 @@
 """The one call."""
 
 import math
-import warnings
 from numbers import Real
 
 import numpy as np
 
-from .._deadline import stop_when
 from .._validation import check_intrinsics
-from ..base import TooPoorWarning
 from ..deep._base import BaseDeepNRSfM
-from ..deep._confidence import object_size, probability_right
 from ..diagnosis import diagnose
-from ..flips import consistent_flips, mirror_depth
-from ..model_selection import hidden_keypoint_score
 from ._clock import Clock
-from ._estimate import Data, prepare, score_frames
+from ._estimate import Data, prepare
 from ._input import as_keypoints
+from ._judge import doubts, settle_signs
 from ._plan import Plan, candidates, changed_settings
 from ._result import Result, spread
 from ._threads import suitable_threads
+from ._trial import fit_trial
 
 # Below, loading and diagnosis are most of it.
 _LEAST_TIME = 5.0
-_SCALE = {
-    False: "Scale is known up to one factor for all frames.",
-    True: "Scale is known up to one factor a frame: near and small looks like far and large.",
-}
-_DEPTH = (
-    "The camera model does not see the sign of depth: if near and far are exchanged, take "
-    ".flipped(); "
-)
-_VIDEO = "all frames of a clip have one sign."
-_PHOTOS = "single frames may have the other sign than the rest."
+# Part of the time that the first, fast method may take where a trained one comes after it.
+_FAST_PART = 0.25
+# Part of its usual iterations that a trained method must get to be tried beside a fast one.
+_LEAST_PART = 0.1
 
 
 def lift(
@@ -114,13 +104,17 @@ def lift(
 
     Notes
     -----
-    The rules: a rigid object gets :class:`~nrsfm_learn.classical.RigidFactorization`; up to 1,500
-    frames under an orthographic camera :class:`~nrsfm_learn.deep.PAUL`; more frames, or a camera
-    that is near or at varying distance, :class:`~nrsfm_learn.deep.DeepNRSfMPP`. Where there is no
-    time for enough iterations of these, :class:`~nrsfm_learn.classical.ProcrusteanRegression`
-    takes their place (with a near camera PAUL first), and :class:`~nrsfm_learn.classical.BMM` its
-    own. Where a method cannot fit all frames in time, it fits a part of them, evenly spaced, and
-    lifts the others.
+    The rules: a rigid object gets :class:`~nrsfm_learn.classical.RigidFactorization`. Otherwise
+    :class:`~nrsfm_learn.classical.ProcrusteanRegression` is fitted if it takes little of the time,
+    and with the rest a network: :class:`~nrsfm_learn.deep.PAUL` for up to 1,500 frames under an
+    orthographic camera, :class:`~nrsfm_learn.deep.DeepNRSfMPP` for more frames, or a camera that is
+    near or at varying distance. The one with the lower product of what it leaves unexplained of
+    hidden keypoints and of how much its neighbour distances vary is returned. Where there is time
+    for neither, :class:`~nrsfm_learn.classical.BMM` takes their place; where a method cannot fit
+    all frames in time, it fits a part of them, evenly spaced, and lifts the others.
+
+    The limit is planned for, and loops end at it. A solver's start, and the last lifting of many
+    frames by a method that was asked for by name, can exceed it.
 
     One thread is used unless several are clearly faster at the moment of the call.
 
@@ -133,12 +127,7 @@ def lift(
     >>> result.reconstruction.shape
     (60, 12, 3)
     """
-    if isinstance(time_limit, bool) or not isinstance(time_limit, Real):
-        raise TypeError(f"time_limit must be a number of seconds, got {time_limit!r}.")
-    if not time_limit >= _LEAST_TIME or math.isinf(time_limit):
-        raise ValueError(
-            f"time_limit={time_limit:g} must be at least {_LEAST_TIME:g} seconds, and finite."
-        )
+    check_time_limit(time_limit)
     if progress is not None and not callable(progress):
         raise TypeError(
             f"progress must be a function of one text, such as print; got {progress!r}."
@@ -163,6 +152,27 @@ def lift(
         return _lift_keypoints(keypoints, method, intrinsics, clock, device, random_state, say)
 
 
+def check_time_limit(time_limit):
+    """Refuse a limit that is no number of seconds, or too short.
+
+    Parameters
+    ----------
+    time_limit : float
+        As of :func:`nrsfm_learn.lift`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If so.
+    """
+    if isinstance(time_limit, bool) or not isinstance(time_limit, Real):
+        raise TypeError(f"time_limit must be a number of seconds, got {time_limit!r}.")
+    if not time_limit >= _LEAST_TIME or math.isinf(time_limit):
+        raise ValueError(
+            f"time_limit={time_limit:g} must be at least {_LEAST_TIME:g} seconds, and finite."
+        )
+
+
 def _lift_keypoints(keypoints, method, intrinsics, clock, device, random_state, say):
     with clock.part("diagnosis"):
         diagnosis = diagnose(
@@ -171,10 +181,19 @@ def _lift_keypoints(keypoints, method, intrinsics, clock, device, random_state, 
     _refuse_hopeless(diagnosis)
     points = np.flatnonzero(keypoints.visible.any(0))
     data = Data(keypoints.W[:, points], keypoints.groups, intrinsics)
-    with clock.part("planning"):
-        options = candidates(method, diagnosis, device, random_state)
-        candidate, ready, skipped = _choose(options, data, clock, diagnosis, method, say)
-    return _run(candidate, ready, skipped, data, clock, keypoints, diagnosis, points, say)
+    options = candidates(method, diagnosis, device, random_state)
+    rank, keep = diagnosis.rank_999, not isinstance(method, str)
+    if method == "auto":
+        trials, skipped = _best_of_two(options, data, clock, rank, say)
+    else:
+        trials, skipped = [], []
+    if not trials:
+        candidate, ready = _first_in_time(options, data, clock, rank, keep, skipped, say)
+        trials = [fit_trial(candidate, ready, data, clock, say)]
+    trials.sort(key=lambda trial: trial.doubt)
+    result = _result(trials, skipped, keypoints, diagnosis, data, points, clock)
+    say(f"Done in {clock.elapsed:.0f} s")
+    return result
 
 
 def _silent(text):
@@ -188,168 +207,94 @@ def _refuse_hopeless(diagnosis):
             raise ValueError(f"W cannot be reconstructed: {finding.message}. {finding.advice}")
 
 
-def _choose(options, data, clock, diagnosis, method, say):
-    """Return the first candidate that there is time for, its plan, and what was passed over."""
-    skipped = []
-    keep = not isinstance(method, str)
+def _best_of_two(options, data, clock, rank, say):
+    """Fit the fastest good method and, with the rest of the time, a trained one.
+
+    Each kind is at times much worse than the other, and what they leave unexplained tells.
+    """
+    skipped, trials = [], []
+    trained = [c for c in options if isinstance(c.estimator, BaseDeepNRSfM)]
+    fast = [c for c in options if c not in trained]
+    if not (trained and fast):
+        return trials, skipped
+    with clock.within(_FAST_PART) as short:
+        ready = _planned(fast[0], data, short, rank, say)
+        if ready.enough and ready.n_frames == len(data.W):
+            trials.append(fit_trial(fast[0], ready, data, short, say))
+    for candidate in dict.fromkeys(trained):
+        least = min(candidate.least, _LEAST_PART) if trials else candidate.least
+        ready = _planned(candidate._replace(least=least), data, clock, rank, say)
+        if ready.note:
+            skipped.append(ready.note)
+        if ready.enough:
+            trials.append(fit_trial(candidate, ready, data, clock, say))
+            break
+    return trials, skipped
+
+
+def _planned(candidate, data, clock, rank, say, **options):
+    say(f"Timing {type(candidate.estimator).__name__}")
+    with clock.part("planning"):
+        return prepare(candidate, data, clock, rank, **options)
+
+
+def _first_in_time(options, data, clock, rank, keep, skipped, say):
+    """Return the first candidate that there is time for, and its plan."""
     for number, candidate in enumerate(options):
-        name = type(candidate.estimator).__name__
-        say(f"Timing {name}")
         last = number == len(options) - 1
-        ready = prepare(candidate, data, clock, diagnosis.rank_999, keep=keep, last=last)
+        ready = _planned(candidate, data, clock, rank, say, keep=keep, last=last)
+        name = type(candidate.estimator).__name__
         if ready.enough or last:
             if ready.note:
                 skipped.append(ready.note)
             break
         skipped.append(ready.note or f"{name} does not end in the {clock.left:.0f} s that are left")
-    return candidate, ready, skipped
+    return candidate, ready
 
 
-def _run(candidate, ready, skipped, data, clock, keypoints, diagnosis, points, say):
-    estimator, n_frames = ready.estimator, len(data.W)
-    fitted = data.choose(ready.n_frames)
-    say(f"Fitting {type(estimator).__name__} to {len(fitted):,} frames")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        with clock.part("fit"):
-            stopped = _fit(estimator, data.take(fitted), clock, ready.reserve, say)
-        with clock.part("lift"):
-            X = estimator.reconstruction_
-            if len(fitted) < n_frames:
-                say(f"Lifting the other {n_frames - len(fitted):,} frames")
-                X = estimator.transform(data.W, **data.side(estimator))
-        with clock.part("confidence"):
-            trusted = _confidence(estimator, data, X, len(fitted), clock, skipped)
-        with clock.part("score"):
-            say("Scoring")
-            score = _score(estimator, data, clock, skipped)
-    told = [_first_line(w.message) for w in caught if not issubclass(w.category, TooPoorWarning)]
-    perspective = estimator._nrsfm_tags().perspective
-    n_turned = 0
-    if diagnosis.is_video and not perspective:
-        signs = consistent_flips(X, data.groups)
-        n_turned = int((signs < 0).sum())
-        X = np.where(signs[:, None, None] < 0, mirror_depth(X), X)
+def _result(trials, skipped, keypoints, diagnosis, data, points, clock):
+    """Make the result of the first trial; the others are named in the plan."""
+    trial, *others = trials
+    perspective = trial.estimator._nrsfm_tags().perspective
+    X, n_turned = settle_signs(
+        trial.X, data.groups, is_video=diagnosis.is_video, perspective=perspective
+    )
+    reason = trial.candidate.reason
+    if others:
+        reason += (
+            f"; chosen before {' and '.join(t.name for t in others)}, which leaves more unexplained"
+        )
     plan = Plan(
-        method=type(estimator).__name__,
-        settings=changed_settings(estimator),
-        reason=candidate.reason,
-        skipped=tuple(skipped),
-        n_frames=n_frames,
-        n_fitted=len(fitted),
+        method=trial.name,
+        settings=changed_settings(trial.estimator),
+        reason=reason,
+        skipped=tuple(dict.fromkeys([*skipped, *trial.skipped])),
+        n_frames=len(data.W),
+        n_fitted=trial.n_fitted,
         seconds=dict(clock.parts),
         time_limit=clock.limit,
-        stopped_early=stopped,
+        stopped_early=trial.stopped,
     )
-    result = Result(
+    unseen = np.setdiff1d(np.arange(keypoints.n_points), points)
+    return Result(
         reconstruction=spread(X, points, keypoints.n_points),
         keypoints=keypoints,
-        estimator=estimator,
+        estimator=trial.estimator,
         diagnosis=diagnosis,
-        confidence=None if trusted is None else spread(trusted, points, keypoints.n_points),
-        score=score,
-        warnings=_warnings(
-            diagnosis, plan, keypoints, points, perspective, n_turned, told, ready.enough
+        confidence=None
+        if trial.confidence is None
+        else spread(trial.confidence, points, keypoints.n_points),
+        score=trial.score,
+        warnings=doubts(
+            trial,
+            plan,
+            diagnosis,
+            perspective=perspective,
+            unseen=[keypoints.names[p] for p in unseen],
+            n_turned=n_turned,
         ),
         plan=plan,
         intrinsics=data.intrinsics,
         points=points,
+        length_variation=trial.length_variation,
     )
-    say(f"Done in {clock.elapsed:.0f} s")
-    return result
-
-
-def _fit(estimator, data, clock, reserve, say):
-    """Fit until it is done or the time is up; return whether the clock ended it."""
-    began = clock.now()
-    end = began + max(clock.left - reserve, 0.1)
-    state = {"stopped": False, "said": began}
-    every = max(2.0, (end - began) / 10)
-
-    def is_up():
-        now = clock.now()
-        if now - state["said"] >= every:
-            state["said"] = now
-            say(f"Fitting, {now - began:.0f} of at most {end - began:.0f} s")
-        state["stopped"] |= now > end
-        return now > end
-
-    with stop_when(is_up):
-        estimator.fit(data.W, **data.side(estimator))
-    return state["stopped"]
-
-
-def _confidence(estimator, data, X, n_fitted, clock, skipped):
-    """Return the confidence of every frame, or None."""
-    if not isinstance(estimator, BaseDeepNRSfM) or not hasattr(estimator, "confidence_"):
-        return None
-    if n_fitted == len(data.W):
-        return estimator.confidence_
-    seconds = clock.parts["lift"] * (2 + len(estimator.runners_up_))
-    if seconds > 0.7 * clock.left:
-        skipped.append(f"confidence of each point: about {seconds:.0f} s for all frames")
-        return None
-    spread = estimator.predict_spread(data.W, **data.side(estimator))
-    return probability_right(spread, object_size(X), estimator.length_variation_)
-
-
-def _score(estimator, data, clock, skipped):
-    tags = estimator._nrsfm_tags()
-    if not (tags.missing and tags.inductive):
-        skipped.append(f"score: {type(estimator).__name__} would have to be fitted once more")
-        return float("nan")
-    index = score_frames(estimator, data, clock)
-    if not len(index):
-        skipped.append("score on hidden keypoints: no time was left")
-        return float("nan")
-    part = data.take(index)
-    return hidden_keypoint_score(estimator, part.W, refit=False, **part.side(estimator))
-
-
-def _first_line(message):
-    return str(message).splitlines()[0]
-
-
-def _warnings(diagnosis, plan, keypoints, points, perspective, n_turned, told, enough):
-    """Say what to know before using the result, the gravest first."""
-    said = []
-    if not enough:
-        said.append(
-            f"{plan.time_limit:g} s are too little time for these data by {plan.method}: expect a "
-            f"poor result, and give more time."
-        )
-    if diagnosis.reconstructible is False:
-        said.append(
-            "These keypoints do not tell depth: what is shown fits the image, and its depth is "
-            "made up."
-        )
-    elif diagnosis.reconstructible is None:
-        said.append(
-            "These keypoints do not tell turning from deformation: the depth may be made up."
-        )
-    for finding in diagnosis.findings:
-        if finding.severity in ("blocker", "warning"):
-            said.append(f"{finding.name}: {finding.message}. {finding.advice}".strip())
-    if len(points) < keypoints.n_points:
-        unseen = [n for p, n in enumerate(keypoints.names) if p not in set(points.tolist())]
-        said.append(f"No frame shows {', '.join(unseen)}: NaN in the result.")
-    if diagnosis.camera == "perspective" and not perspective:
-        said.append(
-            f"The camera is near its object, and {plan.method} takes it for a distant one: expect "
-            f"distorted depth."
-        )
-    if plan.stopped_early:
-        said.append(
-            "The clock ended the fit before its last iteration: the machine was slower than in "
-            "the trial. More time may give a better result."
-        )
-    said += dict.fromkeys(told)
-    if n_turned:
-        said.append(
-            f"{n_turned} frame(s) were mirrored in depth, so that the object moves least from "
-            f"frame to frame."
-        )
-    if not perspective:
-        said.append(_DEPTH + (_VIDEO if diagnosis.is_video else _PHOTOS))
-    said.append(_SCALE[perspective])
-    return tuple(said)

@@ -55,7 +55,7 @@ class Plan:
         What was left out and why, such as a method for which there was no time.
     n_frames, n_fitted : int
         Frames that there are, and those that were fitted; the others were lifted by the fitted
-        estimator.
+        estimator, all of them if it was fitted before.
     seconds : dict of str to float
         Wall time of each part.
     time_limit : float
@@ -78,11 +78,11 @@ class Plan:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
         spent = ", ".join(f"{name} {s:.1f}" for name, s in self.seconds.items())
         lines = [f"{self.method}({settings}): {self.reason}"]
-        if self.n_fitted < self.n_frames:
+        if 0 < self.n_fitted < self.n_frames:
             lines.append(f"Fitted {self.n_fitted:,} of {self.n_frames:,} frames, lifted the others")
         lines += [f"Skipped: {what}" for what in self.skipped]
-        total = sum(self.seconds.values())
-        lines.append(f"{total:.1f} s of {self.time_limit:g} s: {spent}")
+        limit = f" of {self.time_limit:g} s" if self.time_limit < math.inf else ""
+        lines.append(f"{sum(self.seconds.values()):.1f} s{limit}: {spent}")
         return "\n".join(lines)
 
 

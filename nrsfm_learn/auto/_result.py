@@ -39,6 +39,10 @@ class Result:
         As they were given.
     points : ndarray of int
         Points that some frame shows, which `estimator` is fitted to: all as a rule.
+    length_variation : float
+        How much the distance of each point to its steadiest neighbour varies; a large one says that
+        the depth is wrong, if the object has rigid parts. See
+        :func:`nrsfm_learn.model_selection.neighbor_distance_variation`.
     """
 
     reconstruction: np.ndarray
@@ -51,6 +55,7 @@ class Result:
     plan: object
     intrinsics: np.ndarray | None
     points: np.ndarray
+    length_variation: float = float("nan")
 
     def __repr__(self):
         n_frames, n_points = self.reconstruction.shape[:2]
@@ -65,7 +70,10 @@ class Result:
         lines = [f"3-D reconstruction of {n_frames:,} frames of {n_points} points"]
         if empty:
             lines.append(f"{empty:,} frame(s) show too little and are NaN")
-        lines += [str(self.plan), f"Score on hidden keypoints: {self.score:.3f} (at most 1)"]
+        lines.append(str(self.plan))
+        score = "not measured" if np.isnan(self.score) else f"{self.score:.3f} (at most 1)"
+        lines.append(f"Score on hidden keypoints: {score}")
+        lines.append(f"Variation of neighbour distances: {self.length_variation:.1%}")
         if self.confidence is not None and np.isfinite(self.confidence).any():
             lines.append(f"Mean confidence: {np.nanmean(self.confidence):.2f}")
         lines += [f"! {warning}" for warning in self.warnings]
@@ -147,6 +155,7 @@ class Result:
             "notes": (*self.warnings, *k.source.notes, *self.plan.skipped),
             "fit_seconds": self.plan.seconds.get("fit"),
             "side_inputs": self._camera or None,
+            "score": self.score,
         }
         return write_report(path, self.estimator, k.W[:, chosen], **{**arguments, **options})
 
@@ -182,7 +191,8 @@ class Result:
         -------
         dict
             Numbers, texts and lists of them: ``method``, ``settings``, ``reason``, ``skipped``,
-            ``warnings``, ``score``, ``mean_confidence``, ``n_frames``, ``n_points``, ``seconds``.
+            ``warnings``, ``score``, ``length_variation``, ``mean_confidence``, ``n_frames``,
+            ``n_points``, ``seconds``.
         """
         plan, trusted = self.plan, self.confidence
         known = trusted is not None and np.isfinite(trusted).any()
@@ -193,6 +203,7 @@ class Result:
             "skipped": list(plan.skipped),
             "warnings": list(self.warnings),
             "score": self.score,
+            "length_variation": self.length_variation,
             "mean_confidence": float(np.nanmean(trusted)) if known else None,
             "n_frames": self.keypoints.n_frames,
             "n_points": self.keypoints.n_points,

@@ -50,6 +50,7 @@ def write_report(
     frame_numbers=None,
     reconstruction=None,
     viewer_frames=2000,
+    score=None,
 ):
     """Write a report of a fitted estimator: one HTML file that needs nothing beside it.
 
@@ -105,6 +106,9 @@ def write_report(
         where not lifted: for a method that would have to fit again to lift, or with depth signs
         made consistent. The score on hidden keypoints is then measured only if that takes no other
         fit.
+    score : float, default=None
+        R² on hidden keypoints of these frames, if it was measured before, NaN if it is not to be
+        measured; it is measured if None.
     viewer_frames : int, default=2000
         Largest number of frames in the interactive view. Of more, evenly spaced ones are shown,
         and the page says so.
@@ -144,7 +148,7 @@ def write_report(
             strict=True,
         )
     )
-    parts = [_evaluate_part(estimator, None, **given)]
+    parts = [_evaluate_part(estimator, None, **given, score=score)]
     if held_out is not None:
         parts.append(_evaluate_part(estimator, "held-out frames", **_check_held_out(held_out)))
         if parts[1].W.shape[1] != parts[0].W.shape[1]:
@@ -272,6 +276,7 @@ def _evaluate_part(
     confidence=None,
     frame_numbers=None,
     reconstruction=None,
+    score=None,
 ):
     side_inputs = dict(side_inputs or {})
     W, visible = check_W(W, mask)
@@ -298,12 +303,18 @@ def _evaluate_part(
         X,
         X_true,
         reprojection=np.asarray(estimator.inverse_transform(X, **camera)),
-        score=_score(estimator, W, side_inputs, may_fit=reconstruction is None),
+        score=_score(estimator, W, side_inputs, may_fit=reconstruction is None)
+        if score is None
+        else _known(score),
         errors={} if X_true is None else evaluate(X_true, X),
         numbers=numbers,
         groups=groups,
         confidence=confidence,
     )
+
+
+def _known(score):
+    return None if np.isnan(score) else float(score)
 
 
 def _score(estimator, W, side_inputs, *, may_fit):

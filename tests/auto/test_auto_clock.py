@@ -19,13 +19,24 @@ def test_counts_down_and_not_below_nothing():
     now = FakeTime()
     clock = Clock(50.0, now)
     assert clock.elapsed == 0
-    assert 47 < clock.left < 50
+    assert 45 < clock.left < 50
     whole = clock.left
     now.seconds += 20
     assert clock.elapsed == 20
     assert clock.left == pytest.approx(whole - 20)
     now.seconds += 1000
     assert clock.left == 0
+
+
+def test_a_part_of_the_time_left():
+    now = FakeTime()
+    clock = Clock(50.0, now)
+    now.seconds += 10
+    with clock.within(0.25) as short:
+        assert short.left == pytest.approx(0.25 * clock.left)
+        with short.part("fit"):
+            now.seconds += 4
+    assert clock.parts == {"fit": 4}
 
 
 def test_parts_add_up_even_if_they_fail():

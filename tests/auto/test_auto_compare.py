@@ -26,7 +26,7 @@ def lifted(monkeypatch):
     def lift(keypoints, method, **options):
         given.append((keypoints, options))
         X = np.concatenate([keypoints.W, keypoints.W[..., :1]], axis=-1)
-        return SimpleNamespace(reconstruction=X, estimator=BMM(), score=0.5)
+        return SimpleNamespace(reconstruction=X, estimator=BMM(), score=0.5, length_variation=0.1)
 
     monkeypatch.setattr(_compare, "lift", lift)
     return given

@@ -5,7 +5,7 @@ import pytest
 
 import nrsfm_learn
 from nrsfm_learn import lift
-from nrsfm_learn.auto import _estimate, _lift
+from nrsfm_learn.auto import _estimate, _lift, _trial
 from nrsfm_learn.auto._estimate import Ready
 from nrsfm_learn.auto._input import as_keypoints
 from nrsfm_learn.datasets import make_articulated_body, make_low_rank
@@ -165,21 +165,64 @@ def test_for_real(capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_auto_takes_the_first_candidate_there_is_time_for(monkeypatch):
+def asks(monkeypatch, is_enough):
+    """Record which candidates are planned; ``is_enough(name, last)`` says which have time."""
     asked = []
 
-    def prepare(candidate, data, clock, rank, *, keep, last):
-        asked.append((type(candidate.estimator).__name__, keep, last))
-        candidate.estimator.set_params(n_bases=2) if last else None
-        return Ready(candidate.estimator, len(data.W), 0.0, last, "" if last else "it is too slow")
+    def prepare(candidate, data, clock, rank, *, keep=False, last=False):
+        estimator, name = candidate.estimator, type(candidate.estimator).__name__
+        asked.append((name, last))
+        short = {"max_iter": 20, "n_init": 1, "n_bases": 2}
+        accepted = estimator.get_params(deep=False)
+        estimator.set_params(**{k: v for k, v in short.items() if k in accepted})
+        enough = is_enough(name, last)
+        return Ready(estimator, len(data.W), 0.0, enough, "" if enough else f"{name} is too slow")
 
     monkeypatch.setattr(_lift, "prepare", prepare)
+    return asked
+
+
+def test_auto_takes_the_first_candidate_if_there_is_time_for_none(monkeypatch):
+    asked = asks(monkeypatch, lambda name, last: last)
     result = lift(DATA.W)
-    assert asked == [
-        ("PAUL", False, False), ("ProcrusteanRegression", False, False), ("BMM", False, True),
+    # First the fast one and the trained one, to be compared; then what there is time for.
+    assert [name for name, _ in asked] == [
+        "ProcrusteanRegression", "PAUL", "PAUL", "ProcrusteanRegression", "BMM",
     ]  # fmt: skip
+    assert [last for _, last in asked] == [False] * 4 + [True]
     assert result.plan.method == "BMM"
-    assert result.plan.skipped == ("it is too slow",) * 2
+    assert result.plan.skipped == ("PAUL is too slow", "ProcrusteanRegression is too slow")
+
+
+@pytest.mark.parametrize("better", ["PAUL", "ProcrusteanRegression"])
+def test_auto_fits_two_and_keeps_the_one_with_less_to_explain(monkeypatch, better):
+    asks(monkeypatch, lambda name, last: True)
+    monkeypatch.setattr(_trial, "_score", lambda estimator, *_: 0.5)
+    steady = {"PAUL": 0.1, "ProcrusteanRegression": 0.1} | {better: 0.05}
+    monkeypatch.setattr(
+        _trial, "length_variation", lambda estimator, X: steady[type(estimator).__name__]
+    )
+    result = lift(DATA.W)
+    assert result.plan.method == better
+    assert "chosen before" in result.plan.reason
+    assert result.length_variation == 0.05
+
+
+def test_what_speaks_against_a_result():
+    assert _trial.doubt(0.1, 0.8) == pytest.approx(0.02)
+    assert _trial.doubt(0.1, 0.999) == _trial.doubt(0.1, 0.98)
+    assert _trial.doubt(0.0, 0.9) > _trial.doubt(0.1, 0.9)
+    assert _trial.doubt(0.1, np.nan) == _trial.doubt(np.nan, 0.9) == np.inf
+
+
+def test_an_interrupted_training_ends_the_call(quick_plan, monkeypatch):
+    def fit(self, W, **side):
+        self.stop_reason_ = "interrupted"
+        return self
+
+    monkeypatch.setattr(nrsfm_learn.PAUL, "fit", fit)
+    with pytest.raises(KeyboardInterrupt):
+        lift(DATA.W, "PAUL")
 
 
 def test_confidence_of_several_starts(quick_plan):
@@ -266,7 +309,7 @@ def test_frames_of_a_video_get_one_sign(quick_plan, monkeypatch):
         return self
 
     monkeypatch.setattr(nrsfm_learn.BMM, "fit", fit)
-    monkeypatch.setattr(_lift, "_score", lambda *_: 0.5)
+    monkeypatch.setattr(_trial, "_score", lambda *_: 0.5)
     result = lift(clip.W, "BMM")
     assert result.diagnosis.is_video
     ratio = result.reconstruction[..., 2] - result.reconstruction[..., 2].mean(1, keepdims=True)
