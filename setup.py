@@ -47,6 +47,7 @@ setup(
         "safetensors>=0.4",
         "scikit-learn>=1.9",
         "scipy>=1.11",
+        "threadpoolctl>=3.5",
         "torch>=2.4",
     ],
     extras_require={

@@ -176,7 +176,11 @@ def check_time_limit(time_limit):
 def _lift_keypoints(keypoints, method, intrinsics, clock, device, random_state, say):
     with clock.part("diagnosis"):
         diagnosis = diagnose(
-            keypoints.W, groups=keypoints.groups, intrinsics=intrinsics, random_state=0
+            keypoints.W,
+            groups=keypoints.groups,
+            intrinsics=intrinsics,
+            random_state=0,
+            names=keypoints.names,
         )
     _refuse_hopeless(diagnosis)
     points = np.flatnonzero(keypoints.visible.any(0))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from ._outputs import Outputs
 from ._shared import (
     _intrinsics,
     busy,
@@ -16,6 +17,7 @@ from ._shared import (
     read_truth,
     report_option,
 )
+from ._wording import in_the_shell
 
 _FAST = ("ProcrusteanRegression", "BMM", "RigidFactorization")
 
@@ -61,6 +63,7 @@ def command(file, methods, time_limit, truth, intrinsics, device, seed, report, 
     from ..auto import ComparedMethod, compare, comparison_table
 
     names = [method_named(name).__name__ for name in methods or _FAST]
+    outputs = Outputs([file, truth], report)
     keypoints = read_keypoints(file, **reading)
     X_true = read_truth(truth, keypoints)
     with busy(f"Comparing {', '.join(names)} ...", quiet=as_json) as say:
@@ -87,9 +90,9 @@ def command(file, methods, time_limit, truth, intrinsics, device, seed, report, 
         _print_table(*comparison_table(done))
         for row in rows:
             if row.result is None:
-                click.echo(f"{row.method} failed: {' '.join(row.problem.split())}")
+                click.echo(f"{row.method} failed: {in_the_shell(' '.join(row.problem.split()))}")
         if report is not None:
-            click.echo(f"Written: {report}")
+            click.echo(outputs.told())
     if not done:
         # No exception: with --json, stdout has its one object already.
         click.echo("Error: no method could be fitted.", err=True)

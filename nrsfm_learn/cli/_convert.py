@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
-from ._shared import _settings, json_option, print_json
+from ._outputs import Outputs
+from ._shared import _settings, json_option, print_json, read_record, reading_options
+from ._wording import in_the_shell
 
 
 def _table():
@@ -23,16 +25,15 @@ def _table():
 @click.command(name="convert", epilog=_table())
 @click.argument("source", metavar="SOURCE", type=click.Path(path_type=Path))
 @click.argument("target", metavar="TARGET", type=click.Path(path_type=Path))
-@click.option("--from", "from_format", metavar="NAME", help="Format of SOURCE; recognised.")
-@click.option("--to", "to_format", metavar="NAME", help="Format of TARGET; by its suffix.")
 @click.option(
-    "--read",
-    "reader_options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    callback=_settings,
-    help="An option of the reader, such as min_confidence=0.3 or part=face.",
+    "--from",
+    "--format",
+    "file_format",
+    metavar="NAME",
+    help="Format of SOURCE; recognised by default.",
 )
+@click.option("--to", "to_format", metavar="NAME", help="Format of TARGET; by its suffix.")
+@reading_options
 @click.option(
     "--write",
     "writer_options",
@@ -41,16 +42,16 @@ def _table():
     callback=_settings,
     help="An option of the writer.",
 )
-@click.option("--fps", type=float, help="Frames a second, where SOURCE does not tell.")
 @json_option
-def command(source, target, from_format, to_format, reader_options, writer_options, fps, as_json):
+def command(source, target, to_format, writer_options, as_json, **reading):
     """Turn the file SOURCE of one format into the file TARGET of another."""
-    from ..io import read, write
+    from ..io import write
 
-    data = read(source, format=from_format, **reader_options)
-    if fps is not None:
-        data = data.replace(fps=fps)
+    outputs = Outputs([source], target)
+    data = read_record(source, **reading)
+    outputs.expect(target, data, to_format)
     written = write(target, data, format=to_format, **writer_options)
+    notes = [in_the_shell(note) for note in data.source.notes]
     if as_json:
         print_json(
             {
@@ -60,11 +61,11 @@ def command(source, target, from_format, to_format, reader_options, writer_optio
                 "n_frames": data.n_frames,
                 "n_points": data.n_points,
                 "names": data.names,
-                "notes": data.source.notes,
+                "notes": notes,
             }
         )
         return
     click.echo(f"{source} ({data.source.format}): {data}")
-    for note in data.source.notes:
+    for note in notes:
         click.echo(f"  {note}")
-    click.echo(f"Written: {written}")
+    click.echo(outputs.told())

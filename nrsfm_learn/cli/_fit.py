@@ -1,10 +1,12 @@
 """``nrsfm-learn fit``."""
 
+import dataclasses
 import time
 from pathlib import Path
 
 import click
 
+from ._outputs import Outputs
 from ._shared import (
     busy,
     input_options,
@@ -39,26 +41,31 @@ def command(files, method, output, report, settings, intrinsics, device, seed, a
     All files must have the same keypoints. There is no limit of time: `lift` has one.
     """
     estimator = make_estimator(method, settings, device, seed)
-    keypoints = _together([read_keypoints(file, **reading) for file in files], files)
-    given = side_inputs(keypoints, intrinsics)
     name = type(estimator).__name__
     output = Path(f"{name}.safetensors") if output is None else output
+    outputs = Outputs(files, output, report)
+    keypoints = _together([read_keypoints(file, **reading) for file in files], files)
+    given = side_inputs(keypoints, intrinsics)
     began = time.monotonic()
-    with busy(f"Fitting {name} to {keypoints.n_frames:,} frames ...", quiet=as_json):
+    with busy(f"Fitting {name} to {keypoints.n_frames:,} frames ...", quiet=as_json) as say:
         estimator.fit(keypoints.W, **given)
+        if getattr(estimator, "stop_reason_", None) == "interrupted":
+            # Training ends at Ctrl-C with what it has; who presses it here wants no file of that.
+            raise KeyboardInterrupt
         seconds = time.monotonic() - began
         score = estimator.score(keypoints.W, **given)
         card = {"names": keypoints.names, "edges": keypoints.edges, "score": score}
         estimator.save(output, card=card | {"data": [file.name for file in files]})
         if report is not None:
-            _write_report(report, estimator, keypoints, given, seconds)
+            _write_report(report, estimator, keypoints, given, seconds, files)
     values = {"method": name, "model": output, "score": score, "seconds": round(seconds, 1)}
     values |= {"n_frames": keypoints.n_frames, "n_points": keypoints.n_points, "report": report}
+    values["warnings"] = say.warnings
     if as_json:
         print_json(values)
         return
     click.echo(f"{name} fitted in {seconds:.0f} s; score on hidden keypoints {score:.3f}.")
-    click.echo(f"Written: {output}" + (f", {report}" if report else ""))
+    click.echo(outputs.told())
 
 
 def _together(parts, files):
@@ -74,6 +81,11 @@ def _together(parts, files):
             )
     if len(parts) == 1:
         return first
+    notes = [
+        f"{file.name}: {note}"
+        for part, file in zip(parts, files, strict=True)
+        for note in part.source.notes
+    ]
     groups, n_groups = [], 0
     for part in parts:
         groups.append(part.groups + n_groups)
@@ -87,12 +99,14 @@ def _together(parts, files):
         frames=np.concatenate([part.frames for part in parts]),
         clips=np.concatenate(groups),
         X=None,
+        source=dataclasses.replace(first.source, notes=tuple(notes)),
     )
 
 
-def _write_report(path, estimator, keypoints, given, seconds):
+def _write_report(path, estimator, keypoints, given, seconds, files):
     from ..report import write_report
 
+    several = f" and {len(files) - 1} more" if len(files) > 1 else ""
     write_report(
         path,
         estimator,
@@ -100,7 +114,7 @@ def _write_report(path, estimator, keypoints, given, seconds):
         X_true=keypoints.X,
         edges=keypoints.edges or None,
         names=keypoints.names,
-        title=f"{type(estimator).__name__}, {keypoints.n_frames:,} frames",
+        title=f"{files[0].name}{several} in 3-D",
         side_inputs=given,
         fit_seconds=seconds,
         fps=keypoints.fps,

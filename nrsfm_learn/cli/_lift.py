@@ -1,10 +1,13 @@
 """``nrsfm-learn lift``."""
 
+import time
 from pathlib import Path
 
 import click
 
+from ._outputs import Outputs
 from ._shared import (
+    _settings,
     busy,
     file_argument,
     input_options,
@@ -16,6 +19,10 @@ from ._shared import (
     read_keypoints,
     report_option,
 )
+from ._wording import in_the_shell
+
+# Seconds kept for importing and for the report, and the fewest that the fit can do with.
+_WRITING, _LEAST_TIME = 4.0, 5.0
 
 
 @click.command(
@@ -40,13 +47,21 @@ from ._shared import (
 @click.option("--save-model", type=new_file, metavar="FILE", help="Save the fitted method.")
 @click.option(
     "--time-limit",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=10),
     default=120.0,
     show_default=True,
     metavar="SECONDS",
-    help="Of the fit and all that belongs to it.",
+    help="Of the whole command; 10 or more.",
 )
 @click.option("--flip", is_flag=True, help="Write the mirror image in depth.")
+@click.option(
+    "--write",
+    "writer_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_settings,
+    help="An option of the writer, such as fill=interpolate for bvh. Repeat for more.",
+)
 @input_options
 @method_options
 @json_option
@@ -59,6 +74,7 @@ def command(
     save_model,
     time_limit,
     flip,
+    writer_options,
     settings,
     intrinsics,
     device,
@@ -71,17 +87,25 @@ def command(
     Without --model, the data are diagnosed, a method is chosen and fitted within the time limit,
     and what was skipped is said.
     """
-    keypoints = read_keypoints(file, **reading)
+    from ..io._read_write import check_target
+
     if output is None and report is None:
         output = Path(f"{file.name.removesuffix(file.suffix)}_3d.csv")
+    # Before minutes of fitting, not after.
+    outputs = Outputs([file, model], save_model, output, report)
+    keypoints = read_keypoints(file, **reading)
     if output is not None:
-        from ..io._formats import format_named
+        check_target(output, keypoints, **writer_options)
+        outputs.expect(output, keypoints)
+    click.echo("Loading ...", err=True)
+    from .. import auto
 
-        # Before minutes of fitting, not after.
-        format_named(None, output, "writes")
-    with busy("Reading ...", quiet=as_json) as say:
+    # Loading and reading count, and so does writing, which takes a second or two.
+    spent = time.monotonic() - click.get_current_context().obj["began"]
+    time_limit = max(_LEAST_TIME, time_limit - spent - _WRITING)
+    with busy("Diagnosing ...", quiet=as_json) as say:
         result = _result(
-            keypoints, method, model, settings, intrinsics, device, seed, time_limit, say
+            auto, keypoints, method, model, settings, intrinsics, device, seed, time_limit, say
         )
         written = {}
         # The model first: whatever a writer refuses can be done again from it without a fit.
@@ -93,18 +117,20 @@ def command(
         if flip:
             result = result.flipped()
         if output is not None:
-            written["output"] = result.save(output)
+            written["output"] = result.save(output, **writer_options)
         if report is not None:
-            written["report"] = result.report(report)
+            written["report"] = result.report(report, title=f"{file.name} in 3-D")
     if as_json:
-        print_json({**result.summary(), **written})
+        summary = result.summary()
+        summary["warnings"] = [in_the_shell(warning) for warning in summary["warnings"]]
+        print_json({**summary, **written})
         return
-    click.echo(result)
-    click.echo("Written: " + ", ".join(str(path) for path in written.values()))
+    click.echo(in_the_shell(str(result)))
+    click.echo(outputs.told())
 
 
-def _result(keypoints, method, model, settings, intrinsics, device, seed, time_limit, say):
-    from .. import auto, load, model_card
+def _result(auto, keypoints, method, model, settings, intrinsics, device, seed, time_limit, say):
+    from .. import load, model_card
     from ._shared import make_estimator, method_named
 
     if model is not None:
@@ -112,6 +138,9 @@ def _result(keypoints, method, model, settings, intrinsics, device, seed, time_l
             raise click.UsageError("--model is fitted already: leave out --method and --set.")
         say(f"Lifting with {model} ...")
         names = model_card(model).get("names")
+        if names == [f"point_{p}" for p in range(len(names or ()))]:
+            # The points had no names: these stand for their order.
+            names = None
         return auto.lift_with(load(model), keypoints, names=names, intrinsics=intrinsics)
     if settings:
         if method == "auto":

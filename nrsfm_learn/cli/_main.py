@@ -2,11 +2,13 @@
 
 import json
 import sys
+import time
 from importlib import import_module
 
 import click
 
 from .._version import __version__
+from ._wording import in_the_shell
 
 _EPILOG = """\b
 Examples:
@@ -60,7 +62,7 @@ class _LazyGroup(click.Group):
 @click.pass_context
 def program(context, debug):
     """3-D from the 2-D keypoints of one camera, without 3-D labels."""
-    context.obj = {"debug": debug}
+    context.obj = {"debug": debug, "began": time.monotonic()}
 
 
 def main(argv=None):
@@ -89,10 +91,11 @@ def main(argv=None):
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         return 130
-    except BrokenPipeError:
-        # The reader of our output (`| head`) has gone: nothing is left to say, even at exit.
+    except (BrokenPipeError, SystemExit):
+        # The reader of our output (`| head`) has gone, which click turns into an exit of its own:
+        # nothing is left to say, even at exit.
         sys.stdout = None
-        return 1
+        return 0
     except Exception as error:
         if "--debug" in argv:
             raise
@@ -102,14 +105,21 @@ def main(argv=None):
 
 def _complain(error, argv):
     """Say what is wrong in one message; only what no one foresaw asks for a bug report."""
-    foreseen = isinstance(error, (ValueError, TypeError, OSError, ImportError, AttributeError))
-    text = " ".join(str(error).split()) or type(error).__name__
-    if not foreseen:
-        text = f"{type(error).__name__}: {text} (--debug before the command shows where)"
+    text = in_the_shell(" ".join(str(error).split())) or type(error).__name__
+    if not _is_foreseen(error):
+        text = f"{type(error).__name__}: {text} (this may be a bug; --debug shows where)"
     if "--json" in argv:
         _print_json_error(type(error).__name__, text)
     click.echo(f"Error: {text}", err=True)
     return 1
+
+
+def _is_foreseen(error):
+    if isinstance(error, (ValueError, OSError, ImportError)):
+        return True
+    from ..io._formats import UnknownOptionError
+
+    return isinstance(error, UnknownOptionError)
 
 
 def _print_json_error(kind, message):

@@ -16,6 +16,9 @@ from ._shared import (
     side_inputs,
 )
 
+# Further from 1 is no error of scale, but another unit.
+_OTHER_UNITS = 1.5
+
 
 @click.command(
     name="score",
@@ -46,14 +49,40 @@ def command(file, model, truth, intrinsics, as_json, **reading):
     given = side_inputs(keypoints, intrinsics)
     with busy(f"Scoring {type(estimator).__name__} ...", quiet=as_json):
         score = estimator.score(keypoints.W, **given)
-        errors = {}
+        errors, scale = {}, 1.0
         if X_true is not None:
-            errors = evaluate(X_true, estimator.transform(keypoints.W, **given))
+            X = estimator.transform(keypoints.W, **given)
+            errors, scale = evaluate(X_true, X), _scale_between(X, X_true)
     if as_json:
-        print_json({"method": type(estimator).__name__, "score": score, "errors": errors})
+        print_json(
+            {"method": type(estimator).__name__, "score": score, "scale": scale, "errors": errors}
+        )
         return
     click.echo(f"score, R^2 on hidden keypoints: {score:.3f}")
+    if not 1 / _OTHER_UNITS < scale < _OTHER_UNITS:
+        click.echo(
+            f"The truth is {scale:.3g} times as large as the lifted points, as if in other units: "
+            f"only normalized_error (procrustes), n_mpjpe and pa_mpjpe, which are free of scale, "
+            f"apply; the others do not."
+        )
     if errors:
         click.echo(format_report(errors))
     else:
         click.echo("No 3-D ground truth (--truth): the score does not see wrong depth.")
+
+
+def _scale_between(X, X_true):
+    """Least-squares factor from the lifted to the true shapes, both centred in each frame.
+
+    By the coordinates of the image alone, which both have but for that factor.
+    """
+    import numpy as np
+
+    seen = ~(np.isnan(X) | np.isnan(X_true)).any(-1, keepdims=True)
+    n_seen = np.maximum(seen.sum(1, keepdims=True), 1)
+    lifted, true = (
+        np.where(seen, A - np.where(seen, A, 0).sum(1, keepdims=True) / n_seen, 0)[..., :2]
+        for A in (X, X_true)
+    )
+    size = np.sum(lifted**2)
+    return float(np.sum(lifted * true) / size) if size > 0 else 1.0

@@ -10,16 +10,24 @@ from pathlib import Path
 
 import click
 
+from ._edges import edges_by_name
+from ._wording import in_the_shell
+
 
 def input_options(command):
     """Add the options of a command that reads a file of keypoints."""
+    option = click.option(
+        "--format",
+        "file_format",
+        metavar="NAME",
+        help="Format of FILE; recognised by default. `convert --help` lists them.",
+    )
+    return option(reading_options(command))
+
+
+def reading_options(command):
+    """Add the options of reading, all but the format."""
     options = [
-        click.option(
-            "--format",
-            "file_format",
-            metavar="NAME",
-            help="Format of FILE; recognised by default. `convert --help` lists them.",
-        ),
         click.option(
             "--min-confidence",
             type=float,
@@ -38,6 +46,16 @@ def input_options(command):
             metavar="NAME=VALUE",
             callback=_settings,
             help="A further option of the reader, such as part=face. Repeat for more.",
+        ),
+        click.option(
+            "--fps",
+            type=click.FloatRange(min=0, min_open=True),
+            help="Frames a second, where the file does not tell.",
+        ),
+        click.option(
+            "--edges",
+            metavar="A-B,C-D",
+            help="Joined points, by their names; or a JSON file with a list of pairs of names.",
         ),
     ]
     return _apply(options, command)
@@ -91,14 +109,14 @@ json_option = click.option(
 file_argument = click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 
 
-def read_keypoints(file, file_format, min_confidence, individual, reader_options):
+def read_keypoints(file, **reading):
     """Read 2-D keypoints, or say what the file holds instead.
 
     Parameters
     ----------
     file : pathlib.Path
         File or folder.
-    file_format, min_confidence, individual, reader_options
+    **reading
         From :func:`input_options`.
 
     Returns
@@ -106,7 +124,35 @@ def read_keypoints(file, file_format, min_confidence, individual, reader_options
     Keypoints
         What the file holds; its reader's notes are printed to stderr.
     """
-    from ..io import Keypoints, read
+    from ..io import Keypoints
+
+    data = read_record(file, **reading)
+    if not isinstance(data, Keypoints):
+        raise click.ClickException(
+            f"{file} holds 3-D points ({data.source.format}): there is nothing to lift. "
+            f"`nrsfm-learn convert` writes it in another format."
+        )
+    for note in data.source.notes:
+        click.echo(f"Note: {in_the_shell(note)}.", err=True)
+    return data
+
+
+def read_record(file, file_format, min_confidence, individual, reader_options, fps, edges):
+    """Read keypoints or 3-D points, with the frame rate and edges that were given beside.
+
+    Parameters
+    ----------
+    file : pathlib.Path
+        File or folder.
+    file_format, min_confidence, individual, reader_options, fps, edges
+        From :func:`input_options`.
+
+    Returns
+    -------
+    Keypoints or Points3D
+        What the file holds.
+    """
+    from ..io import read
 
     options = dict(reader_options)
     if min_confidence is not None:
@@ -114,14 +160,10 @@ def read_keypoints(file, file_format, min_confidence, individual, reader_options
     if individual is not None:
         options["individual"] = individual
     data = read(file, format=file_format, **options)
-    if not isinstance(data, Keypoints):
-        raise click.ClickException(
-            f"{file} holds 3-D points ({data.source.format}): there is nothing to lift. "
-            f"`nrsfm-learn convert` writes it in another format."
-        )
-    for note in data.source.notes:
-        click.echo(f"Note: {note}.", err=True)
-    return data
+    given = {} if fps is None else {"fps": fps}
+    if edges is not None:
+        given["edges"] = edges_by_name(edges, data.names)
+    return data.replace(**given)
 
 
 def read_truth(file, keypoints):
@@ -246,7 +288,8 @@ def busy(text, quiet=False):
     Yields
     ------
     callable
-        Call it with a text to show that instead.
+        Call it with a text to show that instead. Its ``warnings`` are a list of the texts of
+        warnings, once the block has ended.
     """
     from rich.console import Console
 
@@ -254,18 +297,38 @@ def busy(text, quiet=False):
     with warnings.catch_warnings(record=True) as caught, contextlib.redirect_stdout(sys.stderr):
         warnings.simplefilter("always")
         warnings.filterwarnings("ignore", category=DeprecationWarning)
+        say = _Progress()
         try:
             if quiet:
-                yield lambda text: None
+                yield say
             elif console.is_terminal:
                 with console.status(text) as status:
-                    yield status.update
+                    say.show = status.update
+                    yield say
             else:
-                click.echo(text, err=True)
-                yield functools.partial(click.echo, err=True)
+                say.show = functools.partial(click.echo, err=True)
+                say(text)
+                yield say
+        except KeyboardInterrupt:
+            # What training says of its interruption is for those who keep what it has done.
+            caught.clear()
+            raise
         finally:
-            for message in dict.fromkeys(str(w.message) for w in caught):
-                click.echo(f"Warning: {' '.join(message.split())}", err=True)
+            texts = (in_the_shell(" ".join(str(w.message).split())) for w in caught)
+            say.warnings += dict.fromkeys(texts)
+            for message in say.warnings:
+                click.echo(f"Warning: {message}", err=True)
+
+
+class _Progress:
+    """Shows what goes on, and keeps the warnings."""
+
+    def __init__(self):
+        self.show, self.warnings = None, []
+
+    def __call__(self, text):
+        if self.show is not None:
+            self.show(text)
 
 
 def print_json(values):

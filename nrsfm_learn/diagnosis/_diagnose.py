@@ -19,7 +19,7 @@ _MOST_FRAMES = 400
 _MOST_POINTS = 300
 
 
-def diagnose(W, mask=None, *, groups=None, intrinsics=None, random_state=0):
+def diagnose(W, mask=None, *, groups=None, intrinsics=None, names=None, random_state=0):
     """Tell from 2-D keypoints alone whether and how they can be reconstructed.
 
     Nothing is fitted but a rigid body, as a probe: it takes seconds, whatever the number of frames.
@@ -36,6 +36,8 @@ def diagnose(W, mask=None, *, groups=None, intrinsics=None, random_state=0):
         Clip of each frame. Frames of one clip follow each other in time.
     intrinsics : array-like of shape (3, 3) or (n_frames, 3, 3), default=None
         Camera matrices, if `W` is in pixels and they are known.
+    names : sequence of str, default=None
+        Name of each point, for the text; by default they are called by their index.
     random_state : int, RandomState or None, default=0
         Chooses frames and points where there are many.
 
@@ -73,6 +75,8 @@ def diagnose(W, mask=None, *, groups=None, intrinsics=None, random_state=0):
     W, visible = check_W(W, mask)
     W = W.astype(np.float64, copy=False)
     n_frames, n_points = visible.shape
+    if names is not None and len(names) != n_points:
+        raise ValueError(f"names has {len(names)} entries, and W has {n_points} points.")
     groups = np.zeros(n_frames, dtype=int) if groups is None else check_groups(groups, n_frames)
     same_clip = groups[1:] == groups[:-1]
     n_clips = 1 + np.count_nonzero(~same_clip)
@@ -98,7 +102,7 @@ def diagnose(W, mask=None, *, groups=None, intrinsics=None, random_state=0):
     findings = [
         say.frames_finding(entries, n_frames, len(usable)),
         say.points_finding(entries, n_points),
-        say.missing_finding(missing),
+        say.missing_finding(missing, range(n_points) if names is None else names),
         say.units_finding(entries.units, intrinsics is not None),
         *say.tracks_findings(tracks, n_clips),
     ]

@@ -22,7 +22,7 @@ def percent(fraction):
     return f"{fraction:.1%}" if 0 < fraction < 0.095 else f"{fraction:.0%}"
 
 
-def missing_finding(missing):
+def missing_finding(missing, names):
     """Say how keypoints are hidden."""
     if missing.fraction == 0:
         return Finding("missing", "ok", "every keypoint is visible in every frame")
@@ -33,7 +33,7 @@ def missing_finding(missing):
         "runs and points": "in runs of time and by point",
     }[missing.pattern]
     points = [
-        f"{p} ({percent(missing.by_point[p])})"
+        f"{names[p]} ({percent(missing.by_point[p])})"
         for p in missing.worst_points[:3]
         if missing.by_point[p] > 0
     ]
@@ -45,7 +45,7 @@ def missing_finding(missing):
         return Finding(
             "missing",
             "warning",
-            f"{text}; never seen: points {listed(missing.unseen.tolist())}",
+            f"{text}; never seen: points {listed([names[p] for p in missing.unseen])}",
             "Drop points that no frame shows: nothing can be learned about them.",
         )
     if missing.apart:
@@ -53,7 +53,7 @@ def missing_finding(missing):
             "missing",
             "warning",
             f"{text}; {len(missing.apart)} pair(s) of points are never seen together, such as "
-            f"{missing.apart[0]}",
+            f"({', '.join(str(names[p]) for p in missing.apart[0])})",
             "Their relative position rests on the other points alone: check it, or add frames "
             "that show both.",
         )

@@ -136,7 +136,7 @@ def assemble(
         raise FileFormatError(
             path,
             "no keypoint is visible" + (f" ({hiding})" if hiding else ""),
-            way_out="Lower min_confidence, or choose another individual.",
+            way_out=f"{_lower(confidence)}, or choose another individual.",
         )
     left, who = np.unique(who, return_inverse=True)
     W = np.where(visible[..., None], tracks, np.nan)[keep]
@@ -254,13 +254,22 @@ def _hide(path, positions, confidence, min_confidence, notes):
         raise FileFormatError(
             path,
             f"no keypoint has a confidence of {threshold:g} or more",
-            way_out="Lower min_confidence.",
+            way_out=f"{_lower(confidence)}.",
         )
     note = (
         f"{low.sum():,} keypoints ({low.sum() / visible.sum():.1%}) with a confidence below "
         f"{threshold:g} were hidden"
     )
     return np.where(low[..., None], np.nan, positions), (*notes, note)
+
+
+def _lower(confidence):
+    """Say which thresholds make sense."""
+    if confidence is None or np.isnan(confidence).all():
+        return "Lower min_confidence"
+    low, high = np.nanmin(confidence), np.nanmax(confidence)
+    span = "are between 0 and 1" if low >= 0 and high <= 1 else f"are at most {high:g}"
+    return f"Lower min_confidence (the confidences of this file {span})"
 
 
 def _told_apart(names, notes):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._bvh_write import write_bvh  # noqa: F401 - the registry looks for it here
+from ._bvh_write import check_bvh, write_bvh  # noqa: F401 - the registry looks for it here
 from ._errors import FileFormatError
 from ._motion import check_computed, unique_names
 from ._records import Points3D, Source

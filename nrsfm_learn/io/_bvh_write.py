@@ -6,8 +6,10 @@ from numbers import Integral
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from .._validation import poor_frames
 from ..datasets._kinematics import depth_first
-from ._motion import frame_rate, interpolated, turned_y_up, unique_names
+from ._motion import check_points, frame_rate, interpolated, turned_y_up, unique_names
+from ._records import Points3D
 from ._source import write_whole
 
 _EULER = "ZXY"
@@ -59,6 +61,8 @@ def write_bvh(path, data, *, parents=None, root=None, exact=False, fill="error",
 
     Raises
     ------
+    TypeError
+        If `data` is no Points3D.
     ValueError
         If `data` has no frame rate, points are missing, or the edges are no tree that reaches
         every point.
@@ -72,15 +76,8 @@ def write_bvh(path, data, *, parents=None, root=None, exact=False, fill="error",
     Kabsch, A solution for the best rotation to relate two sets of vectors, Acta
     Crystallographica A32, 922-923, 1976.
     """
-    fps = frame_rate(data, "BVH")
-    if fill not in ("error", "interpolate"):
-        raise ValueError(f"fill must be 'error' or 'interpolate', got {fill!r}.")
-    if parents is None:
-        parents = _tree(data, root)
-    elif root is not None:
-        raise ValueError("parents and root: give one of them; parents has the root already.")
-    else:
-        parents = _check_parents(parents, data.names)
+    check_points(data, "BVH")
+    fps, parents = _needs(data, parents, root, fill)
     X = _complete(turned_y_up(data, y_up), data, fill)
     if np.abs(X).max() > _LARGEST or not 1 / _LARGEST < fps < _LARGEST:
         raise ValueError(
@@ -91,6 +88,46 @@ def write_bvh(path, data, *, parents=None, root=None, exact=False, fill="error",
     turns = _rotations(X, parents, order, offsets)
     text = _hierarchy_text(parents, offsets, _file_names(data.names), exact)
     return write_whole(path, text + _motion_text(X, parents, order, turns, exact, fps))
+
+
+def check_bvh(data, *, parents=None, root=None, exact=False, fill="error", y_up=None):
+    """Check what is known before there are coordinates: frame rate, skeleton, missing points.
+
+    Parameters
+    ----------
+    data : Keypoints or Points3D
+        What is to be written, or the keypoints of which it will be made. Of keypoints, frames that
+        show too little to be reconstructed count as missing, and points that no frame shows.
+    parents, root, exact, fill, y_up
+        As of :func:`write_bvh`.
+
+    Raises
+    ------
+    ValueError
+        As :func:`write_bvh`.
+    """
+    _needs(data, parents, root, fill)
+    missing = np.isnan(data.X).any(-1) if isinstance(data, Points3D) else _will_be_missing(data)
+    _check_missing(missing, data, fill)
+
+
+def _needs(data, parents, root, fill):
+    """Return the frame rate, and the parents of the points."""
+    fps = frame_rate(data, "BVH")
+    if fill not in ("error", "interpolate"):
+        raise ValueError(f"fill must be 'error' or 'interpolate', got {fill!r}.")
+    if parents is None:
+        return fps, _tree(data, root)
+    if root is not None:
+        raise ValueError("parents and root: give one of them; parents has the root already.")
+    return fps, _check_parents(parents, data.names)
+
+
+def _will_be_missing(keypoints):
+    missing = np.zeros(keypoints.visible.shape, dtype=bool)
+    missing[poor_frames(keypoints.visible)] = True
+    missing[:, ~keypoints.visible.any(0)] = True
+    return missing
 
 
 def _tree(data, root):
@@ -173,22 +210,24 @@ def _listed(names):
 
 def _complete(X, data, fill):
     missing = np.isnan(X).any(-1)
-    if not missing.any():
-        return X
-    f, p = np.argwhere(missing)[0]
-    if fill == "error":
+    _check_missing(missing, data, fill)
+    return interpolated(X, data.groups) if missing.any() else X
+
+
+def _check_missing(missing, data, fill):
+    if fill == "error" and missing.any():
+        f, p = np.argwhere(missing)[0]
         raise ValueError(
             f"BVH cannot hold missing points, and {data.names[p]!r} is missing in frame {f} "
             f"({missing.mean():.1%} of all are): write with fill='interpolate', or as csv or c3d."
         )
-    X = interpolated(X, data.groups)
-    never = np.flatnonzero(np.isnan(X).any((0, 2)))
-    if len(never):
+    groups = data.groups
+    never = np.any([missing[groups == g].all(0) for g in np.unique(groups)], axis=0)
+    if never.any():
         raise ValueError(
-            f"{_listed([data.names[p] for p in never])}: missing in every frame of a clip, so "
-            f"there is nothing to interpolate: leave these points out."
+            f"{_listed([data.names[p] for p in np.flatnonzero(never)])}: missing in every frame of "
+            f"a clip, so there is nothing to interpolate: leave these points out."
         )
-    return X
 
 
 def _rest_offsets(X, parents):

@@ -8,7 +8,7 @@ import numpy as np
 
 from ._errors import FileFormatError
 from ._isolated import run_isolated
-from ._motion import frame_rate, unique_names
+from ._motion import check_points, frame_rate, unique_names
 from ._records import Points3D, Source
 from ._source import check_file, write_whole
 
@@ -142,6 +142,8 @@ def write_c3d(path, data):
 
     Raises
     ------
+    TypeError
+        If `data` is no Points3D.
     ValueError
         If `data` has no frame rate, more than 65,535 frames or points, or names that are too
         long for the format.
@@ -152,10 +154,18 @@ def write_c3d(path, data):
     --------
     read_c3d : The way back; lists the references.
     """
-    fps = frame_rate(data, "C3D")
-    _check_writable(data, fps)
-    ezc3d = _library("Writing")
-    file = ezc3d.c3d()
+    check_points(data, "C3D")
+    check_c3d(data)
+    with np.errstate(over="ignore"):
+        large = np.argwhere(np.isinf(data.X.astype(np.float32)).any(-1))
+    if len(large):
+        f, p = large[0]
+        raise ValueError(
+            f"X is too large for the 32-bit floats of C3D at frame {f}, point {p}: choose a "
+            f"larger unit."
+        )
+    fps = data.fps
+    file = _library("Writing").c3d()
     point = file["parameters"]["POINT"]
     point["RATE"]["value"] = [fps]
     point["LABELS"]["value"] = list(data.names)
@@ -290,7 +300,21 @@ def _axes(x_screen, y_screen):
     return "as in the file: those of the laboratory, often z up"
 
 
-def _check_writable(data, fps):
+def check_c3d(data):
+    """Check what is known before there are coordinates: frame rate, sizes and names.
+
+    Parameters
+    ----------
+    data : Keypoints or Points3D
+        What is to be written, or the keypoints of which it will be made.
+
+    Raises
+    ------
+    ValueError, ImportError
+        As :func:`write_c3d`.
+    """
+    fps = frame_rate(data, "C3D")
+    _library("Writing")
     if data.n_frames > _MOST_FRAMES or data.n_points > _MOST_FRAMES:
         raise ValueError(
             f"C3D holds at most {_MOST_FRAMES:,} frames and points, and the data have "
@@ -299,15 +323,7 @@ def _check_writable(data, fps):
     rate = np.float32(fps)
     if not 0 < rate < np.inf:
         raise ValueError(f"fps={fps} does not fit the 32 bits that C3D has for it.")
-    with np.errstate(over="ignore"):
-        large = np.argwhere(np.isinf(data.X.astype(np.float32)).any(-1))
-    if len(large):
-        f, p = large[0]
-        raise ValueError(
-            f"X is too large for the 32-bit floats of C3D at frame {f}, point {p}: choose a "
-            f"larger unit."
-        )
-    for text in (*data.names, data.unit):
+    for text in (*data.names, getattr(data, "unit", "")):
         if len(text.encode(errors="replace")) > _LONGEST_NAME or not text.isprintable():
             raise ValueError(
                 f"C3D takes names and units of printable characters, at most {_LONGEST_NAME} bytes "

@@ -67,8 +67,9 @@ def read_csv(path, *, min_confidence=None, individual=None):
     -------
     Keypoints or Points3D
         3-D points where the file has columns of z. Wide rows are stacked by individual and clip
-        and stay in their order within each (those of :func:`write_csv` altogether); long ones are
-        sorted by individual, clip and frame. Units are those of the file.
+        and sorted by frame within each, with a note if they were not in that order (those of
+        :func:`write_csv` stay as they are); long ones are sorted by individual, clip and frame.
+        Units are those of the file.
 
     Raises
     ------
@@ -104,14 +105,14 @@ def read_csv(path, *, min_confidence=None, individual=None):
                 way_out="Update the package.",
             )
         read = _long if table.columns.is_long else _wide
-        rows, names, individuals, positions, confidence = read(table)
+        notes = []
+        rows, names, individuals, positions, confidence = read(table, notes)
         _check_whole(table, len(positions))
     except UnicodeDecodeError as error:
         read_text(path)  # Its message says where.
         raise FileFormatError(path, "changed while it was read") from error
     others = {"names": names, **_said(table, names)}
     ignored = table.columns.ignored
-    notes = []
     if ignored:
         more = f" and {len(ignored) - 5} more" if len(ignored) > 5 else ""
         listed = ", ".join(repr(label[:40]) for label in ignored[:5])
@@ -133,7 +134,7 @@ def read_csv(path, *, min_confidence=None, individual=None):
     )
 
 
-def _wide(table):
+def _wide(table, notes):
     """Rows, names, positions and confidences of one row a frame."""
     columns = table.columns
     numbers, whole, texts = table.read()
@@ -159,14 +160,16 @@ def _wide(table):
     _check_halves(table, positions.reshape(-1, positions.shape[2]), n_points)
     if "kind" not in table.comments:
         # Programs list the individuals frame by frame; what uses time goes from row to row.
-        order, _ = _runs(keys[:2])
+        as_listed, (order, _) = _runs(keys[:2])[0], _runs(keys)
+        if (as_listed != order).any():
+            notes.append("the rows were sorted by frame, in whose order they were not")
         rows = {key: values[order] for key, values in rows.items()}
         positions = positions[order]
         confidence = None if confidence is None else confidence[order]
     return rows, names, individuals, positions, confidence
 
 
-def _long(table):
+def _long(table, notes):
     """Rows, names, positions and confidences of one row a point."""
     columns, path = table.columns, table.path
     numbers, whole, texts = table.read()

@@ -12,6 +12,8 @@ _FRAME = {"frame", "frames", "frame_idx", "frame_index", "frame_number", "frame_
 _INDIVIDUAL = {"individual", "individuals", "animal", "animal_id", "track", "track_id"}
 _CLIP = {"clip", "clips"}
 _POINT = {"keypoint", "bodypart", "body_part", "name", "point", "node", "marker", "landmark"}
+_DEEPLABCUT = {"individuals", "bodyparts", "coords"}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|nan", re.IGNORECASE)
 _AXES = {axis: axis for axis in "xyz"} | dict.fromkeys(
     ("confidence", "likelihood", "score", "probability"), "confidence"
 )
@@ -73,6 +75,8 @@ def parse_header(cells):
     HeaderError
         If there are no coordinates, or some without a partner.
     """
+    if cells and all(_NUMBER.fullmatch(cell.strip()) for cell in cells):
+        raise HeaderError("it has numbers only: is the header missing?")
     plain = [re.sub(r"[\s.\-]+", "_", cell.strip().lower()) for cell in cells]
     is_long = {"x", "y"} <= set(plain) and not _POINT.isdisjoint(plain)
     found = {
@@ -124,6 +128,11 @@ def _points(cells, taken):
         else:
             if sum(map(len, points.values())) > sum(map(len, best.values())):
                 best = points
+    if not best and cells and cells[0].strip().lower() in _DEEPLABCUT:
+        raise HeaderError(
+            f"it begins with {cells[0].strip()!r}, as DeepLabCut's second row does: is the first "
+            f"one missing, that of the scorer?"
+        )
     if not best:
         raise problems[0] if problems else HeaderError("no columns <point>_x and <point>_y")
     return best

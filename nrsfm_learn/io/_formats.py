@@ -1,5 +1,6 @@
 """The formats that the package knows, and which one a file has."""
 
+import difflib
 import inspect
 from importlib import import_module
 from typing import NamedTuple
@@ -27,6 +28,8 @@ class Format(NamedTuple):
         Module of this package with ``read_NAME``, ``write_NAME`` or both, and ``looks_like``.
     reads, writes : bool
         Which directions exist.
+    only_read : tuple of str
+        Those of `suffixes` that are not written.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Format(NamedTuple):
     module: str
     reads: bool = True
     writes: bool = False
+    only_read: tuple = ()
 
     @property
     def reader(self):
@@ -46,6 +50,27 @@ class Format(NamedTuple):
     def writer(self):
         """The function that writes it."""
         return getattr(import_module(f"{__package__}.{self.module}"), f"write_{self.name}")
+
+    def check(self, data, options):
+        """Check what can be known of data before they are there to be written.
+
+        Parameters
+        ----------
+        data : Keypoints or Points3D
+            What is to be written, or the keypoints of which it will be made.
+        options : dict
+            Of the writer.
+
+        Raises
+        ------
+        TypeError, ValueError, ImportError
+            As the writer does.
+        """
+        check_options(self.writer, options, self.name)
+        module = import_module(f"{__package__}.{self.module}")
+        check = getattr(module, f"check_{self.name}", None)
+        if check is not None:
+            check(data, **options)
 
     def looks_like(self, probe):
         """Tell whether a file looks like this format.
@@ -79,7 +104,15 @@ FORMATS = (
     Format("sleap", "SLEAP analysis h5", "2-D", (".h5", ".hdf5"), "_sleap"),
     Format("anipose", "Anipose 3-D csv", "3-D", (".csv",), "_anipose"),
     Format("csv", "plain csv", "2-D, 3-D", (".csv", ".tsv", ".txt"), "_csv", writes=True),
-    Format("npz", "numpy npz or npy", "2-D, 3-D", (".npz", ".npy"), "_npz", writes=True),
+    Format(
+        "npz",
+        "numpy npz or npy (npy: read only)",
+        "2-D, 3-D",
+        (".npz", ".npy"),
+        "_npz",
+        writes=True,
+        only_read=(".npy",),
+    ),
     Format("mat", "NRSfM .mat sequences", "2-D", (".mat",), "_mat"),
     Format("c3d", "C3D motion capture", "3-D", (".c3d",), "_c3d", writes=True),
     Format("bvh", "Biovision BVH", "3-D", (".bvh",), "_bvh", writes=True),
@@ -169,10 +202,26 @@ def recognise(path):
     known = ", ".join(format.name for format in FORMATS if format.reads)
     raise FileFormatError(
         path,
-        "the format is not recognised",
+        f"the format is not recognised{_why_not(probe)}",
         way_out=f"Name it with format=, one of {known}; or convert the file to a csv with one "
         f"column <point>_x and one <point>_y for each point.",
     )
+
+
+def _why_not(probe):
+    """Say what is missing for the format that is most likely meant, if one is."""
+    if probe.is_folder:
+        return ": the folder has no files *_keypoints.json of OpenPose"
+    if probe.path.suffix.lower() in BY_NAME["csv"].suffixes and b"\0" not in probe.head:
+        from ._csv_table import Table
+
+        try:
+            Table(probe.path)
+        except FileFormatError as error:
+            return f" ({error.parts['problem']})"
+        except UnicodeDecodeError:
+            pass
+    return ""
 
 
 def format_named(name, path, direction):
@@ -203,14 +252,25 @@ def format_named(name, path, direction):
             if format.name == name:
                 return format
         raise ValueError(
-            f"format={name!r} is not one that the package {direction}; it {direction} "
-            f"{', '.join(format.name for format in able)}."
+            f"format={name!r} is not one that the package {direction}; {_did_you_mean(name, able)}"
+            f"it {direction} {', '.join(format.name for format in able)}."
         )
-    for format in able:
-        if path.suffix.lower() in format.suffixes:
-            return format
-    known = ", ".join(f"{s} ({f.name})" for f in able for s in f.suffixes)
+    by_suffix = {s: f for f in reversed(able) for s in f.suffixes if s not in f.only_read}
+    if path.suffix.lower() in by_suffix:
+        return by_suffix[path.suffix.lower()]
+    known = ", ".join(f"{s} ({f.name})" for f in able for s in f.suffixes if s not in f.only_read)
     raise ValueError(f"path={str(path)!r} ends like no format that is written: {known}.")
+
+
+def _did_you_mean(name, able):
+    word = str(name).lower()
+    close = [f.name for f in able if len(word) > 2 and word in f.title.lower()]
+    close = close or difflib.get_close_matches(word, [f.name for f in able])
+    return f"did you mean {' or '.join(close)}? " if close else ""
+
+
+class UnknownOptionError(TypeError):
+    """An option that a format does not have: the user's fault, not the program's."""
 
 
 def check_options(function, options, name):
@@ -234,7 +294,7 @@ def check_options(function, options, name):
     known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     unknown = sorted(set(options) - set(known))
     if unknown:
-        raise TypeError(
+        raise UnknownOptionError(
             f"The format {name!r} has no option {unknown[0]!r}; it has "
             f"{', '.join(known) or 'none'}."
         )

@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 
-from ._motion import interpolated, turned_y_up
+from ._motion import check_points, interpolated, turned_y_up
 from ._source import as_path, write_whole
 
 _METRES = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "km": 1000.0, "in": 0.0254, "ft": 0.3048}
@@ -60,6 +60,8 @@ def write_gltf(path, data, *, fps=None, radius=None, y_up=None):
 
     Raises
     ------
+    TypeError
+        If `data` is no Points3D.
     ValueError
         If the suffix is another, `fps` or `radius` is not positive, no point is ever known, or
         the numbers do not fit 32 bits.
@@ -73,6 +75,7 @@ def write_gltf(path, data, *, fps=None, radius=None, y_up=None):
     The Khronos 3D Formats Working Group, glTF 2.0 Specification, 2021, Sections 3.5.3
     "Transformations", 3.7.3 "Skins", 3.11 "Animations" and 4 "GLB File Format".
     """
+    check_points(data, "glTF")
     path = as_path(path)
     if path.suffix.lower() not in (".glb", ".gltf"):
         raise ValueError(f"path={str(path)!r} must end in .glb or .gltf.")

@@ -30,7 +30,7 @@ def looks_like_mat(probe):
     return _version(probe.head) is not None
 
 
-def read_mat(path, *, key=None, layout=None):
+def read_mat(path, *, key=None, layout=None, y_up=None):
     r"""Read a sequence as NRSfM papers publish them, in MATLAB's format (before 7.3).
 
     Two conventions are recognised by the names of the arrays:
@@ -52,6 +52,10 @@ def read_mat(path, *, key=None, layout=None):
         Name of the matrix of keypoints, (2 n_frames, n_points), or (n_frames, n_points, 2).
     layout : {"interleaved", "blocked"}, default=None
         Order of its rows; by default that of the conventions, "interleaved" with `key`.
+    y_up : bool, default=None
+        Whether y is up in the file and must be turned to point down, as in an image: y becomes -y,
+        and (x, y, z) of the ground truth (x, -y, -z). None does so, with a note, for ``W`` that
+        comes with ``S`` or ``Rs``, whose published sequences are y up.
 
     Returns
     -------
@@ -66,7 +70,7 @@ def read_mat(path, *, key=None, layout=None):
     FileFormatError
         If the file is damaged, of version 7.3, or has none of these arrays; lists those it has.
     ValueError
-        If `layout` is unknown.
+        If `layout` is unknown, or `y_up` anything else.
 
     References
     ----------
@@ -77,6 +81,8 @@ def read_mat(path, *, key=None, layout=None):
     """
     if layout not in (None, *_LAYOUTS):
         raise ValueError(f"layout must be 'interleaved' or 'blocked', got {layout!r}.")
+    if y_up not in (None, True, False):
+        raise ValueError(f"y_up must be True, False or None, got {y_up!r}.")
     path = check_file(path)
     with path.open("rb") as file:
         version = _version(file.read(1024))
@@ -108,6 +114,11 @@ def read_mat(path, *, key=None, layout=None):
     if key == "W" and "S" in arrays:
         S = _unstack(path, arrays["S"], "S", layout or "interleaved", 3)
         others["X"], notes = _in_camera(path, W, S, arrays.get("Rs"))
+    if y_up or (y_up is None and key == "W" and not {"S", "Rs"}.isdisjoint(arrays)):
+        W = W * [1.0, -1.0]
+        if others.get("X") is not None:
+            others["X"] = others["X"] * [1.0, -1.0, -1.0]
+        notes.append("y was up and was turned down, as in an image (y_up=False leaves it)")
     if "list" in arrays:
         others["edges"] = _edges(path, arrays["list"], W.shape[1])
     return assemble_rows("mat", path, W, notes=notes, **others)

@@ -66,6 +66,28 @@ def check_computed(path, X):
         )
 
 
+def check_points(data, format):
+    """Check that there are 3-D points to write.
+
+    Parameters
+    ----------
+    data : object
+        What is to be written.
+    format : str
+        What people call the format.
+
+    Raises
+    ------
+    TypeError
+        If it is no :class:`Points3D`.
+    """
+    if not isinstance(data, Points3D):
+        raise TypeError(
+            f"{format} holds 3-D points, and data is {type(data).__name__}, not Points3D: lift "
+            f"keypoints first, or write them as csv, npz or json."
+        )
+
+
 def frame_rate(data, format):
     """Return the frame rate of data for a format that cannot do without.
 

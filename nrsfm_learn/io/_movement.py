@@ -4,7 +4,6 @@ import numpy as np
 
 from ._assemble import assemble, assemble_rows
 from ._errors import FileFormatError
-from ._record_checks import index_of
 
 # Older releases of movement name these axes in the plural, newer ones in the singular.
 _KEYPOINTS = ("keypoints", "keypoint")
@@ -47,8 +46,7 @@ def from_movement(dataset, *, min_confidence=None, individual=None):
     min_confidence : float, default=None
         Keypoints with a lower confidence are hidden; by default those with a negative one.
     individual : str or int, default=None
-        Individual to keep, by name or index from 0. By default all are stacked; of 3-D points, one
-        must be chosen if there are several.
+        Individual to keep, by name or index from 0; by default all are stacked.
 
     Returns
     -------
@@ -115,15 +113,25 @@ def from_movement(dataset, *, min_confidence=None, individual=None):
             notes=notes,
             **common,
         )
-    k = _the_one(individual, individuals, path)
-    X = np.where(np.isnan(tracks[k]).any(-1, keepdims=True), np.nan, tracks[k])
-    if np.isnan(X).all():
+    known = ~np.isnan(tracks).any(-1)
+    keep = known.any(-1) if len(individuals) > 1 else np.ones(known.shape[:2], dtype=bool)
+    if not known.any():
         raise FileFormatError(path, "no point is known")
+    who, when = np.nonzero(keep)
+    if len(individuals) > 1 and individual is None:
+        notes.append(
+            f"{len(individuals)} individuals are stacked one after the other; each row's is in "
+            f"`individual`"
+        )
+    common["frames"] = common["frames"][when]
     return assemble_rows(
         "movement",
         path,
-        X,
-        None if confidence is None else confidence[k],
+        np.where(known[..., None], tracks, np.nan)[keep],
+        None if confidence is None else confidence[keep],
+        who=who,
+        individuals=individuals,
+        individual=individual,
         min_confidence=min_confidence,
         axes="x, y, z as in the data set",
         notes=notes,
@@ -234,14 +242,3 @@ def _frames(dataset, n_frames, unit, fps):
         return np.arange(n_frames)
     frames = np.rint(frames).astype(np.int64)
     return frames if (np.diff(frames) > 0).all() else np.arange(n_frames)
-
-
-def _the_one(individual, individuals, path):
-    if individual is not None:
-        return index_of(individual, individuals)
-    if len(individuals) > 1:
-        raise ValueError(
-            f"individual must be given: {path} has 3-D points of {', '.join(individuals)}, and "
-            f"Points3D holds one."
-        )
-    return 0

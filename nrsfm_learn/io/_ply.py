@@ -5,6 +5,7 @@ import uuid
 
 import numpy as np
 
+from ._motion import check_points
 from ._source import as_path, write_whole
 
 _MOST_COMMENTS = 1000
@@ -36,6 +37,8 @@ def write_ply(path, data, *, binary=True):
 
     Raises
     ------
+    TypeError
+        If `data` is no Points3D.
     ValueError
         If the path is a folder, leads through a file, or a coordinate does not fit 32 bits.
 
@@ -47,6 +50,7 @@ def write_ply(path, data, *, binary=True):
     ----------
     Turk, The PLY Polygon File Format, Stanford University, 1994.
     """
+    check_points(data, "PLY")
     path = as_path(path)
     with np.errstate(over="ignore"):
         large = np.argwhere(np.isinf(data.X.astype(np.float32)).any(-1))
@@ -57,19 +61,40 @@ def write_ply(path, data, *, binary=True):
         )
     if data.n_frames == 1:
         return write_whole(path, _file(data, 0, binary))
-    names = [f"{path.stem}_{f:06d}{path.suffix}" for f in range(data.n_frames)]
+    targets = ply_files(path, data.n_frames)
     folder = path.parent / f".{path.name}.{uuid.uuid4().hex}.part"
     try:
-        for f, name in enumerate(names):
-            target = path.with_name(name)
+        for f, target in enumerate(targets):
             if target.is_dir():
                 raise ValueError(f"path={str(target)!r} is a folder: choose another name.")
-            write_whole(folder / name, _file(data, f, binary))
-        for name in names:
-            (folder / name).replace(path.with_name(name))
+            write_whole(folder / target.name, _file(data, f, binary))
+        for target in targets:
+            (folder / target.name).replace(target)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return path.with_name(names[0])
+    return targets[0]
+
+
+def ply_files(path, n_frames):
+    """Return the files that hold the frames.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        As of :func:`write_ply`.
+    n_frames : int
+        Number of frames.
+
+    Returns
+    -------
+    list of pathlib.Path
+        One a frame.
+    """
+    if n_frames == 1:
+        return [path]
+    return [path.with_name(f"{path.stem}_{f:06d}{path.suffix}") for f in range(n_frames)]
 
 
 def _file(data, f, binary):

@@ -101,3 +101,50 @@ def write(path, data, *, format=None, **options):
         )
     check_options(found.writer, options, found.name)
     return found.writer(path, data, **options)
+
+
+def check_target(path, data, *, format=None, **options):
+    """Check that a format can hold data, before the work that they are the result of.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write.
+    data : Keypoints or Points3D
+        What is to be written, or the keypoints of which it will be made.
+    format : str, default=None
+        As of :func:`write`.
+    **options
+        Of the writer.
+
+    Raises
+    ------
+    TypeError, ValueError, ImportError
+        As of :func:`write`, as far as it can be known.
+    """
+    format_named(format, as_path(path), "writes").check(data, options)
+
+
+def target_files(path, data, *, format=None):
+    """Return the files that :func:`write` would write.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write.
+    data : Keypoints or Points3D
+        What is to be written, or the keypoints of which it will be made.
+    format : str, default=None
+        As of :func:`write`.
+
+    Returns
+    -------
+    list of pathlib.Path
+        One, or one a frame.
+    """
+    path = as_path(path)
+    if format_named(format, path, "writes").name != "ply":
+        return [path]
+    from ._ply import ply_files
+
+    return ply_files(path, data.n_frames)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ._motion import check_points
 from ._source import write_whole
 
 
@@ -31,10 +32,12 @@ def write_rerun(path, data):
 
     Raises
     ------
+    TypeError
+        If `data` is no Points3D.
     ImportError
         If the package rerun-sdk is not installed.
     ValueError
-        If there are no frames, or the path is a folder or leads through a file.
+        If the path is a folder or leads through a file.
 
     See Also
     --------
@@ -44,45 +47,69 @@ def write_rerun(path, data):
     ----------
     Rerun documentation, "Types: archetypes" (Points3D, LineStrips3D).
     """
-    try:
-        import rerun as rr
-    except ImportError as error:
-        raise ImportError(
-            "Writing rrd needs the package rerun-sdk: pip install 'nrsfm-learn[rerun]'."
-        ) from error
-    if not len(data):
-        raise ValueError("data has no frames to write.")
+    check_points(data, "Rerun")
+    rr = _library()
+    below = _paths(rr, data)
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder, "part.rrd")
         recording = rr.RecordingStream("nrsfm_learn")
-        recording.save(part)
-        if data.axes.startswith("x right, y down"):
-            recording.log("/", rr.ViewCoordinates.RDF, static=True)
-        for row, X in enumerate(data.X):
-            recording.set_time("frame", sequence=int(data.frames[row]))
-            if data.fps is not None:
-                recording.set_time("time", duration=float(data.frames[row] / data.fps))
-            _log(rr, recording, data, row, X)
-        recording.disconnect()
+        try:
+            recording.save(part)
+            if data.axes.startswith("x right, y down"):
+                recording.log("/", rr.ViewCoordinates.RDF, static=True)
+            for row, X in enumerate(data.X):
+                recording.set_time("frame", sequence=int(data.frames[row]))
+                if data.fps is not None:
+                    recording.set_time("time", duration=float(data.frames[row] / data.fps))
+                _log(rr, recording, data, X, below[row])
+        finally:
+            recording.disconnect()
         content = part.read_bytes()
     return write_whole(path, content)
 
 
-def _log(rr, recording, data, row, X):
+def check_rerun(data):
+    """Check what is known before there are coordinates: the package is there.
+
+    Parameters
+    ----------
+    data : Keypoints or Points3D
+        What is to be written, or the keypoints of which it will be made.
+
+    Raises
+    ------
+    ImportError
+        If the package rerun-sdk is not installed.
+    """
+    _library()
+
+
+def _library():
+    try:
+        import rerun
+    except ImportError as error:
+        raise ImportError(
+            "Writing rrd needs the package rerun-sdk: pip install 'nrsfm-learn[rerun]'."
+        ) from error
+    return rerun
+
+
+def _log(rr, recording, data, X, below):
     known = ~np.isnan(X).any(1)
     radius = 0.01 * max(np.ptp(X[known], axis=0)) if known.any() else None
     names = [name for name, there in zip(data.names, known, strict=True) if there]
     lines = [X[[i, j]] for i, j in data.edges if known[i] and known[j]]
-    below = _below(data, row)
     recording.log(
         f"points{below}", rr.Points3D(X[known], labels=names, radii=radius, show_labels=False)
     )
     recording.log(f"edges{below}", rr.LineStrips3D(np.reshape(lines, (-1, 2, 3))))
 
 
-def _below(data, row):
-    """Tell this individual and clip from others, by the end of an entity's path."""
-    who = str(data.individuals[data.individual[row]]).replace("/", "_")
-    several = len(data.individuals) > 1
-    clips = len(np.unique(data.clips)) > 1
-    return (f"/{who}" if several else "") + (f"/clip_{data.clips[row]}" if clips else "")
+def _paths(rr, data):
+    """Return ends of the entities' paths that tell individuals and clips apart, one a row."""
+    several, clips = len(data.individuals) > 1, len(np.unique(data.clips)) > 1
+    names = [f"/{rr.escape_entity_path_part(name)}" if several else "" for name in data.individuals]
+    return [
+        names[who] + (f"/clip_{clip}" if clips else "")
+        for who, clip in zip(data.individual, data.clips, strict=True)
+    ]

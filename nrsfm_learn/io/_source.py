@@ -154,12 +154,14 @@ def write_whole(path, content):
     ------
     ValueError
         If the path is a folder or a device, or leads through a file.
+    OSError
+        If it cannot be written; names `path`, not the temporary file.
+
+    See Also
+    --------
+    check_place : The same questions before there is anything to write.
     """
-    path = as_path(path)
-    if path.is_dir():
-        raise ValueError(f"path={str(path)!r} is a folder: name the file to write.")
-    if path.exists() and not path.is_file():
-        raise ValueError(f"path={str(path)!r} is no plain file, and would be replaced by one.")
+    path = _check_target_file(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
@@ -167,13 +169,65 @@ def write_whole(path, content):
             f"path={str(path)!r} leads through something that is no folder ({error}): choose "
             f"another folder."
         ) from error
+    except OSError as error:
+        raise _naming(path, error) from error
     # Not with the name of the file in it, which may be as long as names can be.
     temporary = path.with_name(f".{uuid.uuid4().hex}.part")
     data = content.encode() if isinstance(content, str) else content
     try:
         temporary.write_bytes(data)
         temporary.replace(path)
-    except BaseException:
+    except OSError as error:
+        raise _naming(path, error) from error
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
+    return path
+
+
+def check_place(path):
+    """Check that a file can be written at a path, before the work whose result it is to hold.
+
+    Parameters
+    ----------
+    path : path-like
+        Where.
+
+    Returns
+    -------
+    pathlib.Path
+        The path.
+
+    Raises
+    ------
+    ValueError
+        If the path is a folder or a device, or leads through a file.
+    PermissionError
+        If the nearest folder that exists is not writable.
+    """
+    path = _check_target_file(path)
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise ValueError(
+            f"path={str(path)!r} leads through something that is no folder ({folder}): choose "
+            f"another folder."
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"path={str(path)!r} cannot be written: the folder {folder} is not writable for you. "
+            f"Choose another folder."
+        )
+    return path
+
+
+def _naming(path, error):
+    """Return the error with the user's path in the place of a temporary one."""
+    return OSError(error.errno, error.strerror or str(error), str(path))
+
+
+def _check_target_file(path):
+    path = as_path(path)
+    if path.is_dir():
+        raise ValueError(f"path={str(path)!r} is a folder: name the file to write.")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"path={str(path)!r} is no plain file, and would be replaced by one.")
     return path

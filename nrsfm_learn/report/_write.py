@@ -106,12 +106,12 @@ def write_report(
         where not lifted: for a method that would have to fit again to lift, or with depth signs
         made consistent. The score on hidden keypoints is then measured only if that takes no other
         fit.
-    score : float, default=None
-        R² on hidden keypoints of these frames, if it was measured before, NaN if it is not to be
-        measured; it is measured if None.
     viewer_frames : int, default=2000
         Largest number of frames in the interactive view. Of more, evenly spaced ones are shown,
         and the page says so.
+    score : float, default=None
+        R² on hidden keypoints of these frames, if it was measured before, NaN if it is not to be
+        measured; it is measured if None.
 
     Returns
     -------

@@ -229,9 +229,10 @@ def test_compare_as_json_has_no_arrays(capsys, file, chairs, keypoints, tmp_path
     assert row["errors"] == pytest.approx(same["errors"], nan_ok=True)
 
 
-def test_compare_of_which_all_fail_is_one_json_object_and_an_exit_code(capsys, file):
-    out, err = run(capsys, "compare", file, "-m", "BMM", "--time-limit", 1, "--json", code=1)
-    assert "time_limit" in json.loads(out)["methods"][0]["problem"]
+def test_compare_of_which_all_fail_is_one_json_object_and_an_exit_code(capsys, file, keypoints):
+    few = io.write(file.with_name("few.csv"), keypoints.select(rows=[0, 1]))
+    out, err = run(capsys, "compare", few, "-m", "BMM", "--json", code=1)
+    assert "cannot be reconstructed" in json.loads(out)["methods"][0]["problem"]
     assert err.splitlines()[-1].startswith("Error: ")
 
 
@@ -243,15 +244,21 @@ def test_kinds_of_errors_for_machines(capsys, tmp_path):
     assert json.loads(out)["error"]["type"] == "data"
 
 
-def test_lift_saves_the_model_before_a_writer_can_refuse(capsys, file, model, tmp_path):
+def test_lift_saves_the_model_before_a_writer_can_refuse(
+    capsys, file, model, tmp_path, monkeypatch
+):
     saved = tmp_path / "new" / "m.safetensors"
-    target = tmp_path / "out.bvh"  # It needs a frame rate, which the file has not.
-    options = ["--model", model, "--save-model", saved, "-o", target]
+
+    def refuse(*args, **kwargs):
+        raise ValueError("too large")
+
+    monkeypatch.setattr("nrsfm_learn.auto.Result.save", refuse)
+    options = ["--model", model, "--save-model", saved, "-o", tmp_path / "out.npz"]
     _, err = run(capsys, "lift", file, *options, code=1)
-    assert "frame rate" in err
+    assert "too large" in err
     assert nrsfm_learn.model_card(saved)["data"] == "chairs.csv"
 
 
 def test_a_value_that_looks_like_a_dict_is_text(capsys, file):
     _, err = run(capsys, "diagnose", file, "--read", "min_confidence={[]:1}", code=1)
-    assert "min_confidence must be a finite number" in err
+    assert "--min-confidence must be a finite number" in err

@@ -355,3 +355,24 @@ def test_fast_on_long_files(tmp_path):
         seconds.append(time.process_time() - start)
     assert min(seconds) < 0.2  # A million in five seconds.
     np.testing.assert_array_equal(record.W.reshape(-1, 2), np.stack([x, y], axis=1))
+
+
+def test_foreign_rows_are_sorted_by_frame(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("individual,frame,a_x,a_y\nm,2,1,1\nn,0,5,5\nm,0,3,3\nm,1,2,2\n")
+    record = io.read(path)
+    assert record.frames.tolist() == [0, 1, 2, 0]
+    assert record.W[:, 0, 0].tolist() == [3, 2, 1, 5]
+    assert any("sorted by frame" in note for note in record.source.notes)
+    path.write_text("frame,individual,a_x,a_y\n0,m,1,1\n0,n,5,5\n1,m,3,3\n1,n,2,2\n")
+    record = io.read(path)
+    assert record.W[:, 0, 0].tolist() == [1, 3, 5, 2]
+    assert not any("sorted" in note for note in record.source.notes)
+
+
+def test_a_threshold_beyond_all_confidences_says_so(tmp_path):
+    path = tmp_path / "a.csv"
+    for highest, message in ((0.9, "are between 0 and 1"), (50, "are at most 50")):
+        path.write_text(f"a_x,a_y,a_score\n1,2,0.5\n3,4,{highest}\n")
+        with pytest.raises(FileFormatError, match=f"Lower min_confidence .*{message}"):
+            io.read(path, min_confidence=60)

@@ -111,3 +111,35 @@ def test_check_options():
         check_options(reader, {"key": 1, "other": 2}, "f")
     with pytest.raises(TypeError, match="no option 'path'; it has none"):
         check_options(lambda path: None, {"path": 2}, "f")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("1,2,3\n4,5,6\n", "not recognised .*numbers only: is the header missing"),
+        ("bodyparts,nose,nose\ncoords,x,y\n0,1,2\n", "not recognised .*that of the scorer"),
+        ("a_x,b_x,b_y\n1,2,3\n", "not recognised .*column of y of 'a' is missing"),
+    ],
+)
+def test_why_a_csv_is_not_recognised(tmp_path, content, message):
+    path = tmp_path / "a.csv"
+    path.write_text(content)
+    with pytest.raises(FileFormatError, match=message):
+        io.read(path)
+    with pytest.raises(FileFormatError, match=message.removeprefix("not recognised .*")):
+        io.read(path, format="csv")
+
+
+def test_why_a_folder_is_not_recognised(tmp_path):
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(FileFormatError, match=r"no files \*_keypoints\.json"):
+        io.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("dlc", "dlc_h5 or dlc_csv"), ("deeplabcut", "dlc_csv or dlc_h5"), ("cvs", "csv"), ("q", "")],
+)
+def test_a_format_that_is_nearly_one(tmp_path, name, meant):
+    with pytest.raises(ValueError, match=f"did you mean {meant}" if meant else "reads; it reads"):
+        io.read(tmp_path / "a.csv", format=name)

@@ -172,8 +172,11 @@ def test_three_dimensions():
     np.testing.assert_array_equal(points.confidence, confidence[..., 1])
     assert points.fps == 50
     assert points.names == ("snout", "centre", "tail")
-    with pytest.raises(ValueError, match=r"individual must be given.*Alice, Bob"):
-        io.read(dataset)
+    both = io.read(dataset)
+    assert both.individuals == ("Alice", "Bob")
+    np.testing.assert_array_equal(both.select("Bob").X, io.read(dataset, individual="Bob").X)
+    np.testing.assert_array_equal(both.select("Alice").frames, np.unique(both.frames))
+    assert any("stacked" in note for note in both.source.notes)
     dataset = make(position[..., :1])
     dataset.coords["individuals"].values = np.array(["Alice"])
     np.testing.assert_array_equal(io.read(dataset).X, position[..., 0].swapaxes(1, 2))

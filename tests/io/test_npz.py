@@ -315,6 +315,8 @@ def test_written_arrays_are_plain(tmp_path):
 
 def test_npy_and_nothing_are_not_written(tmp_path):
     with pytest.raises(ValueError, match=r"end it in \.npz"):
+        io.write(tmp_path / "a.npy", Keypoints(W), format="npz")
+    with pytest.raises(ValueError, match=r"ends like no format that is written: (?!.*\.npy)"):
         io.write(tmp_path / "a.npy", Keypoints(W))
     with pytest.raises(ValueError, match="no frames"):
         io.write(tmp_path / "a.npz", Keypoints(W[:0]))
