@@ -81,7 +81,7 @@ class Plan:
         if 0 < self.n_fitted < self.n_frames:
             lines.append(f"Fitted {self.n_fitted:,} of {self.n_frames:,} frames, lifted the others")
         lines += [f"Skipped: {what}" for what in self.skipped]
-        limit = f" of {self.time_limit:g} s" if self.time_limit < math.inf else ""
+        limit = f" of {self.time_limit:,.0f} s" if self.time_limit < math.inf else ""
         lines.append(f"{sum(self.seconds.values()):.1f} s{limit}: {spent}")
         return "\n".join(lines)
 
