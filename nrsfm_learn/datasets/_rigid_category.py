@@ -35,7 +35,8 @@ def make_rigid_category(
     ----------
     n_frames : int
         Number of frames.
-    category : {"aeroplane", "car", "chair"}
+    category : {"aeroplane", "bicycle", "boat", "bottle", "bus", "car", "chair", "diningtable", \
+            "motorbike", "sofa", "train", "tvmonitor"}
         Kind of object.
     n_instances : int or None
         Number of different objects. None: every frame shows another one. Fewer: consecutive
@@ -90,6 +91,7 @@ def make_rigid_category(
     See Also
     --------
     make_articulated_body : A deforming object.
+    make_twelve_categories : All categories in one array.
 
     Examples
     --------
