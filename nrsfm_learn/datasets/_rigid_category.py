@@ -35,9 +35,9 @@ def make_rigid_category(
     ----------
     n_frames : int
         Number of frames.
-    category : {"aeroplane", "bicycle", "boat", "bottle", "bus", "car", "chair", "diningtable", \
-            "motorbike", "sofa", "train", "tvmonitor"}
-        Kind of object.
+    category : str
+        Kind of object: "aeroplane", "bicycle", "boat", "bottle", "bus", "car", "chair",
+        "diningtable", "motorbike", "sofa", "train" or "tvmonitor".
     n_instances : int or None
         Number of different objects. None: every frame shows another one. Fewer: consecutive
         frames show the same object, as in a video that goes round it.
