@@ -121,6 +121,25 @@ def view_rotations(views, groups, rng):
                 azimuth[frames] = start + speed * time
                 swing, period = np.deg2rad(rng.uniform(5, 15)), rng.uniform(150, 300)
                 elevation[frames] = tilt + swing * np.sin(2 * np.pi * time / period)
+    return upright_rotations(azimuth, elevation, roll)
+
+
+def upright_rotations(azimuth, elevation, roll):
+    """Rotations from object to camera frame, of cameras that stand more or less upright.
+
+    Parameters
+    ----------
+    azimuth : ndarray of shape (n,)
+        Radians round the object's vertical, 0 in front of it.
+    elevation : ndarray of shape (n,)
+        Radians above the horizon.
+    roll : ndarray of shape (n,)
+        Radians about the line of sight.
+
+    Returns
+    -------
+    ndarray of shape (n, 3, 3)
+    """
     turn = Rotation.from_euler("YXZ", np.stack([azimuth, -elevation, roll], 1)).inv().as_matrix()
     return _FACING @ turn
 
@@ -177,6 +196,7 @@ def observe(
     edges,
     descr,
     occluder=None,
+    rotations=None,
     **extra,
 ):
     """See shapes with a camera: the last step of every generator.
@@ -201,6 +221,8 @@ def observe(
         ``occluder(X, to_camera, perspective) -> hidden``: which points the object itself hides,
         given them in the camera frame, the map from object to camera frame and whether lines of
         sight meet in the origin.
+    rotations : ndarray of shape (n_frames, 3, 3), optional
+        From object to camera frame, instead of those of `views`.
     **extra
         Further entries of the result.
 
@@ -211,7 +233,7 @@ def observe(
     _check_options(camera, views, missing, occlusion, noise, depth_ratio, min_visible, shapes)
     if occlusion == "self" and occluder is None:
         raise ValueError("occlusion='self' needs a surface, and this generator makes only points.")
-    rotations = view_rotations(views, groups, rng)
+    rotations = view_rotations(views, groups, rng) if rotations is None else rotations
     turned = shapes @ rotations.swapaxes(1, 2)
     translations, scales = _placement(turned, groups, camera, views, depth_ratio, rng)
     X = turned + translations[:, None]

@@ -76,7 +76,7 @@ def hide_in_blocks(groups, n_points, missing, rng, *, block=_BLOCK):
     return hidden
 
 
-def hidden_by_capsules(X, to_camera, perspective, *, bones, radii, chunk=2000):
+def hidden_by_capsules(X, to_camera, perspective, *, bones, radii, joints=None, chunk=2000):
     r"""Points whose line of sight passes through a limb.
 
     A limb is a capsule around the bone from point a to point b. The point p, seen in the unit
@@ -84,20 +84,23 @@ def hidden_by_capsules(X, to_camera, perspective, *, bones, radii, chunk=2000):
 
     .. math:: \min_{t \ge 0,\; 0 \le s \le 1} \lVert p + t d - a - s (b - a) \rVert < r
 
-    for a limb that p itself does not lie in.
+    for a limb; a joint is not hidden by those that it lies in.
 
     Parameters
     ----------
     X : ndarray of shape (n_frames, n_points, 3)
-        Joints in the camera frame.
+        Joints, or points of the skin, in the camera frame.
     to_camera : callable
-        Not used: limbs lie between joints.
+        Maps points (n_frames, n, 3) of the object frame to the camera frame.
     perspective : bool
         Whether lines of sight meet in the origin; they are parallel to the third axis otherwise.
     bones : sequence of tuple of int
-        Ends of each limb, as indices of points.
+        Ends of each limb, as indices of joints.
     radii : sequence of float
         Radius of each limb, in the units of the points.
+    joints : ndarray of shape (n_frames, n_joints, 3), optional
+        Joints in the object frame, for points of the skin; these lie a little outside their own
+        limb, which hides them where they face away. None: the points are the joints.
     chunk : int
         Frames handled at once.
 
@@ -110,23 +113,26 @@ def hidden_by_capsules(X, to_camera, perspective, *, bones, radii, chunk=2000):
     C. Ericson, Real-Time Collision Detection, 2005, section 5.1.9 (closest points of segments).
     """
     bones, radii = np.asarray(bones), np.asarray(radii)
+    joints_seen = X if joints is None else to_camera(joints)
     hidden = np.zeros(X.shape[:2], dtype=bool)
     for start in range(0, len(X), chunk):
-        joints = X[start : start + chunk]
-        p = joints[:, :, None]
+        p = X[start : start + chunk, :, None]
+        ends = joints_seen[start : start + chunk]
         d = -p / np.linalg.norm(p, axis=-1, keepdims=True) if perspective else _TOWARDS
-        a = joints[:, None, bones[:, 0]]
-        e = joints[:, None, bones[:, 1]] - a
+        a = ends[:, None, bones[:, 0]]
+        e = ends[:, None, bones[:, 1]] - a
         w = p - a
         ee, de, ew, dw = ((u * v).sum(-1) for u, v in ((e, e), (d, e), (e, w), (d, w)))
-        own = np.clip(ew / ee, 0, 1)
         slant = np.maximum(ee - de**2, 1e-12 * ee)
         s = np.clip((ew - dw * de) / slant, 0, 1)
         t = np.maximum(s * de - dw, 0)
         s = np.clip((ew + t * de) / ee, 0, 1)
         gap = np.linalg.norm(w + t[..., None] * d - s[..., None] * e, axis=-1)
-        inside = np.linalg.norm(w - own[..., None] * e, axis=-1) < radii
-        hidden[start : start + chunk] = ((gap < radii) & ~inside).any(-1)
+        hides = gap < radii
+        if joints is None:
+            own = np.clip(ew / ee, 0, 1)
+            hides &= np.linalg.norm(w - own[..., None] * e, axis=-1) >= radii
+        hidden[start : start + chunk] = hides.any(-1)
     return hidden
 
 

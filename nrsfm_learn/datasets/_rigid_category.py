@@ -35,8 +35,9 @@ def make_rigid_category(
     ----------
     n_frames : int
         Number of frames.
-    category : {"aeroplane", "car", "chair"}
-        Kind of object.
+    category : str
+        Kind of object: "aeroplane", "bicycle", "boat", "bottle", "bus", "car", "chair",
+        "diningtable", "motorbike", "sofa", "train" or "tvmonitor".
     n_instances : int or None
         Number of different objects. None: every frame shows another one. Fewer: consecutive
         frames show the same object, as in a video that goes round it.
@@ -90,6 +91,7 @@ def make_rigid_category(
     See Also
     --------
     make_articulated_body : A deforming object.
+    make_twelve_categories : All categories in one array.
 
     Examples
     --------

@@ -5,67 +5,20 @@ a function that draws `n` instances and enter it in `RIGID_SHAPES`.
 """
 
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
-# Corners of a box, False at the low and True at the high end of x, y, z; z varies fastest.
-_BOX = np.array([[x, y, z] for x in (False, True) for y in (False, True) for z in (False, True)])
-_QUADS = ((0, 1, 3, 2), (4, 5, 7, 6), (0, 1, 5, 4), (2, 3, 7, 6), (0, 2, 6, 4), (1, 3, 7, 5))
-
-
-class RigidShapes(NamedTuple):
-    """Instances of one category.
-
-    Attributes
-    ----------
-    keypoints : dict of str to ndarray of shape (n, 3)
-        Keypoints by name.
-    edges : list of tuple of str
-        Pairs of keypoints to be joined in a drawing.
-    vertices : ndarray of shape (n, n_vertices, 3)
-        Vertices of the surface.
-    triangles : ndarray of shape (n_triangles, 3), int
-        Triangles of the surface.
-    """
-
-    keypoints: dict
-    edges: list
-    vertices: np.ndarray
-    triangles: np.ndarray
-
-
-def _points(x, y, z):
-    """Stack numbers or arrays of shape (n,) to points of shape (n, 3)."""
-    return np.stack(np.broadcast_arrays(x, y, z), axis=-1).astype(float)
-
-
-def _sides(name, x, y, z):
-    """Return a symmetric pair of points, ``left_name`` and ``right_name``."""
-    return {f"left_{name}": _points(x, y, z), f"right_{name}": _points(-np.asarray(x), y, z)}
-
-
-def _hexahedron(*corners):
-    """Triangles of a box with eight corners, ordered as in ``_BOX``."""
-    quads = [(corners[a], corners[b], corners[c], corners[d]) for a, b, c, d in _QUADS]
-    return [part for quad in quads for part in _quad(*quad)]
-
-
-def _quad(a, b, c, d):
-    return [(a, b, c), (a, c, d)]
-
-
-def _box(n, low, high):
-    """Triangles, as points, of boxes between two opposite corners."""
-    low, high = (np.broadcast_to(_points(*c), (n, 3)) for c in (low, high))
-    return _hexahedron(*(np.where(at, high, low) for at in _BOX))
-
-
-def _surface(n, *parts):
-    """Vertices (n, 3 T, 3) and triangles (T, 3) of lists of triangles given as points."""
-    corners = [np.broadcast_to(p, (n, 3)) for part in parts for tri in part for p in tri]
-    vertices = np.stack(corners, axis=1)
-    return vertices, np.arange(vertices.shape[1]).reshape(-1, 3)
+from nrsfm_learn.datasets._rigid_household import bottle, diningtable, sofa, tvmonitor
+from nrsfm_learn.datasets._rigid_parts import (
+    RigidShapes,
+    box,
+    hexahedron,
+    points,
+    quad,
+    sides,
+    surface,
+)
+from nrsfm_learn.datasets._rigid_vehicles import bicycle, boat, bus, motorbike, train
 
 
 def car(n, rng):
@@ -95,14 +48,14 @@ def car(n, rng):
     top = 0.5 * width * rng.uniform(0.72, 0.88, n)
     half, low = width / 2, 0.6 * wheel
     keypoints = {
-        **_sides("front_wheel", half, wheel, base / 2),
-        **_sides("back_wheel", half, wheel, -base / 2),
-        **_sides("headlight", 0.9 * half, 0.85 * belt, nose),
-        **_sides("tail_light", 0.9 * half, 0.9 * belt, tail),
-        **_sides("windscreen_bottom", half, belt, hood),
-        **_sides("windscreen_top", top, height, roof_front),
-        **_sides("rear_window_top", top, height, roof_back),
-        **_sides("rear_window_bottom", half, belt, deck),
+        **sides("front_wheel", half, wheel, base / 2),
+        **sides("back_wheel", half, wheel, -base / 2),
+        **sides("headlight", 0.9 * half, 0.85 * belt, nose),
+        **sides("tail_light", 0.9 * half, 0.9 * belt, tail),
+        **sides("windscreen_bottom", half, belt, hood),
+        **sides("windscreen_top", top, height, roof_front),
+        **sides("rear_window_top", top, height, roof_back),
+        **sides("rear_window_bottom", half, belt, deck),
     }
     edges = [(f"left_{k}", f"right_{k}") for k in ("headlight", "tail_light")]
     glass = ["windscreen_bottom", "windscreen_top", "rear_window_top", "rear_window_bottom"]
@@ -110,10 +63,10 @@ def car(n, rng):
     edges += [(f"left_{k}", f"right_{k}") for k in glass]
     for side in ("left", "right"):
         edges += [(f"{side}_{a}", f"{side}_{b}") for a, b in pairwise(outline)]
-    body = _box(n, (-half, low, tail), (half, belt, nose))
+    body = box(n, (-half, low, tail), (half, belt, nose))
     corners = (glass[3], glass[0], glass[2], glass[1])
-    cabin = _hexahedron(*(keypoints[f"{side}_{k}"] for side in ("right", "left") for k in corners))
-    return RigidShapes(keypoints, edges, *_surface(n, body, cabin))
+    cabin = hexahedron(*(keypoints[f"{side}_{k}"] for side in ("right", "left") for k in corners))
+    return RigidShapes(keypoints, edges, *surface(n, body, cabin))
 
 
 def chair(n, rng):
@@ -137,11 +90,11 @@ def chair(n, rng):
     top = rear * rng.uniform(0.8, 1.1, n)
     splay, thick, ends = rng.uniform(0, 0.07, n), 0.04, ("back", "front")
     keypoints = {
-        **_sides("seat_front", width, seat, depth),
-        **_sides("seat_back", rear, seat, -depth),
-        **_sides("back_top", top, seat + back, -depth - tilt),
-        **_sides("front_foot", width + splay, 0, depth + splay),
-        **_sides("back_foot", rear + splay, 0, -depth - splay),
+        **sides("seat_front", width, seat, depth),
+        **sides("seat_back", rear, seat, -depth),
+        **sides("back_top", top, seat + back, -depth - tilt),
+        **sides("front_foot", width + splay, 0, depth + splay),
+        **sides("back_foot", rear + splay, 0, -depth - splay),
     }
     edges = []
     for a, b in (
@@ -154,7 +107,7 @@ def chair(n, rng):
     edges += [(f"left_{k}", f"right_{k}") for k in ("seat_front", "seat_back", "back_top")]
     down = np.array([0, thick, 0])
     seat_corners = [keypoints[f"{side}_seat_{at}"] for side in ("right", "left") for at in ends]
-    board = _hexahedron(
+    board = hexahedron(
         *(c - d for side in (0, 2) for d in (down, 0) for c in seat_corners[side : side + 2])
     )
     backrest = ("left_seat_back", "right_seat_back", "right_back_top", "left_back_top")
@@ -164,9 +117,9 @@ def chair(n, rng):
             foot, hip = keypoints[f"{side}_{end}_foot"], keypoints[f"{side}_seat_{end}"] - down
             # Feet lie on the outer edges of angled legs, which so never hide their own foot.
             for inward in np.array([[x, 0, 0], [0, 0, z]]):
-                legs += _quad(foot, foot + inward, hip + inward, hip)
-    rest = _quad(*(keypoints[k] for k in backrest))
-    return RigidShapes(keypoints, edges, *_surface(n, board, rest, legs))
+                legs += quad(foot, foot + inward, hip + inward, hip)
+    rest = quad(*(keypoints[k] for k in backrest))
+    return RigidShapes(keypoints, edges, *surface(n, board, rest, legs))
 
 
 def aeroplane(n, rng):
@@ -195,25 +148,29 @@ def aeroplane(n, rng):
     nose, tail = length / 2, -length / 2
     low = -0.5 * radius
     keypoints = {
-        "nose": _points(0, 0, nose),
-        "cockpit": _points(0, 0.9 * radius, nose - 1.6 * radius),
-        "fin_root": _points(0, radius, tail + 0.2 * length),
-        "fin_top": _points(0, radius + fin, tail + 0.03 * length),
-        "tail": _points(0, 0.4 * radius, tail),
-        **_sides("wing_front", radius, low, root),
-        **_sides("wing_back", radius, low, root - chord),
-        **_sides("wing_tip", span, low + rise, root - sweep),
-        **_sides("engine", along * span, low + along * rise - 0.8 * radius, root - along * sweep),
-        **_sides("tail_tip", tail_span, 0.6 * radius, tail + 0.02 * length),
+        "nose": points(0, 0, nose),
+        "cockpit": points(0, 0.9 * radius, nose - 1.6 * radius),
+        "fin_root": points(0, radius, tail + 0.2 * length),
+        "fin_top": points(0, radius + fin, tail + 0.03 * length),
+        "tail": points(0, 0.4 * radius, tail),
+        **sides("wing_front", radius, low, root),
+        **sides("wing_back", radius, low, root - chord),
+        **sides("wing_tip", span, low + rise, root - sweep),
+        **sides("engine", along * span, low + along * rise - 0.8 * radius, root - along * sweep),
+        **sides("tail_tip", tail_span, 0.6 * radius, tail + 0.02 * length),
     }
     k = keypoints
     edges = [("nose", "cockpit"), ("cockpit", "fin_root"), ("fin_root", "fin_top")]
     edges += [("fin_top", "tail")]
     parts = [_fuselage(radius, nose, tail), [(k["fin_root"], k["fin_top"], k["tail"])]]
-    stabiliser = _points(0, 0.6 * radius, tail + 0.13 * length)
+    stabiliser = points(0, 0.6 * radius, tail + 0.13 * length)
     for side in ("left", "right"):
         front, back, tip = (k[f"{side}_wing_{at}"] for at in ("front", "back", "tip"))
         parts.append([(front, back, tip), (stabiliser, k["tail"], k[f"{side}_tail_tip"])])
+        # The keypoint is the middle of the engine's front.
+        x, y, z = k[f"{side}_engine"].T
+        size = 0.45 * radius
+        parts.append(box(n, (x - size, y - size, z - 3 * size), (x + size, y + size, z)))
         edges += [
             ("nose", f"{side}_wing_front"),
             (f"{side}_wing_front", f"{side}_wing_tip"),
@@ -222,24 +179,40 @@ def aeroplane(n, rng):
             (f"{side}_wing_front", f"{side}_engine"),
             ("tail", f"{side}_tail_tip"),
         ]
-    return RigidShapes(keypoints, edges, *_surface(n, *parts))
+    return RigidShapes(keypoints, edges, *surface(n, *parts))
 
 
-def _fuselage(radius, nose, tail, sides=8):
+def _fuselage(radius, nose, tail, corners=8):
     """Triangles of a tube with a cone at either end, a little thinner than the keypoints."""
-    angle = 2 * np.pi * np.arange(sides) / sides
+    angle = 2 * np.pi * np.arange(corners) / corners
     front, back = nose - 2 * radius, 0.5 * tail
     rings = [
-        [_points(0.98 * radius * np.cos(a), 0.98 * radius * np.sin(a), z) for a in angle]
+        [points(0.98 * radius * np.cos(a), 0.98 * radius * np.sin(a), z) for a in angle]
         for z in (front, back)
     ]
-    tips = _points(0, 0, nose), _points(0, 0.4 * radius, tail)
+    tips = points(0, 0, nose), points(0, 0.4 * radius, tail)
     triangles = []
-    for i in range(sides):
-        j = (i + 1) % sides
-        triangles += _quad(rings[0][i], rings[0][j], rings[1][j], rings[1][i])
+    for i in range(corners):
+        j = (i + 1) % corners
+        triangles += quad(rings[0][i], rings[0][j], rings[1][j], rings[1][i])
         triangles += [(tip, ring[i], ring[j]) for tip, ring in zip(tips, rings, strict=True)]
     return triangles
 
 
-RIGID_SHAPES = {"aeroplane": aeroplane, "car": car, "chair": chair}
+RIGID_SHAPES = {
+    shape.__name__: shape
+    for shape in (
+        aeroplane,
+        bicycle,
+        boat,
+        bottle,
+        bus,
+        car,
+        chair,
+        diningtable,
+        motorbike,
+        sofa,
+        train,
+        tvmonitor,
+    )
+}

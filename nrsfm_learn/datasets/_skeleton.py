@@ -129,14 +129,28 @@ class Skeleton(NamedTuple):
         ndarray of shape (n_frames, n_joints, 3)
             Metres.
         """
-        n = len(angles)
-        rotations = np.tile(np.eye(3), (n, len(self.names), 1, 1))
+        root = np.zeros((len(angles), 3))
+        return forward_kinematics(self.parents, self.offsets, self.rotations(angles), root)
+
+    def rotations(self, angles):
+        """Rotation of each bone against its parent, in the axes of the rest pose.
+
+        Parameters
+        ----------
+        angles : ndarray of shape (n_frames, n_angles)
+            Degrees, in the order of `angle_names`.
+
+        Returns
+        -------
+        ndarray of shape (n_frames, n_joints, 3, 3)
+        """
+        rotations = np.tile(np.eye(3), (len(angles), len(self.names), 1, 1))
         # Angles of a joint are listed from the outermost to the innermost rotation.
         for k, name in enumerate(self.angle_names):
             j = self.names.index(name.split(".")[0])
             vector = np.deg2rad(angles[:, k, None]) * self.axes[k]
             rotations[:, j] = rotations[:, j] @ Rotation.from_rotvec(vector).as_matrix()
-        return forward_kinematics(self.parents, self.offsets, rotations, np.zeros((n, 3)))
+        return rotations
 
 
 def make_skeleton(height=1.75, rng=None):

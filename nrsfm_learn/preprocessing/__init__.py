@@ -4,6 +4,7 @@ The estimators prepare what they are given themselves; these are for pipelines, 
 for methods of your own.
 """
 
+from ._categories import CategoryLayout, split_categories, stack_categories
 from ._center import CenterOnVisible, center_on_visible
 from ._hide import HideKeypoints, hide_keypoints
 from ._metric_scale import MetricScale, metric_scale
@@ -13,6 +14,7 @@ from ._swap import SwapMap, swap_left_right, swap_permutation
 from ._unit_plane import UnitFocalPlane, pixels_to_unit_plane, unit_plane_to_pixels
 
 __all__ = [
+    "CategoryLayout",
     "CenterOnVisible",
     "FlagPoorFrames",
     "HideKeypoints",
@@ -26,6 +28,8 @@ __all__ = [
     "keypoint_scale",
     "metric_scale",
     "pixels_to_unit_plane",
+    "split_categories",
+    "stack_categories",
     "swap_left_right",
     "swap_permutation",
     "unit_plane_to_pixels",

@@ -93,6 +93,14 @@ def test_capsules_against_sampling(perspective):
     assert (found == expected).mean() > 0.97
 
 
+def test_a_limb_hides_the_skin_of_its_far_side_and_what_lies_in_it():
+    joints = np.array([[[0.0, -1, 5], [0, 1, 5], [3, -1, 5], [3, 1, 5]]])
+    skin = np.array([[[0, 0, 4.7999], [0, 0, 5.2001], [3, 0, 5.0], [1.5, 0, 9.0]]])
+    options = {"bones": [(0, 1), (2, 3)], "radii": [0.2, 0.2], "joints": joints - [0, 0, 5]}
+    hidden = hidden_by_capsules(skin, lambda p: p + [0, 0, 5], False, **options)
+    assert hidden.tolist() == [[False, True, True, False]]
+
+
 def ray_hits(p, d, a, b, c):
     """Solve p + t d = a + u (b - a) + v (c - a)."""
     t, u, v = np.linalg.solve(np.stack([-d, b - a, c - a], axis=1), p - a)

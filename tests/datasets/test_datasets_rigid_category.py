@@ -34,7 +34,20 @@ def test_instances_are_symmetric_and_differ(category):
 
 
 def test_sizes_are_those_of_real_objects():
-    for category, low, high in (("car", 3.5, 5.2), ("chair", 0.6, 1.4), ("aeroplane", 24, 80)):
+    for category, low, high in (
+        ("aeroplane", 24, 80),
+        ("bicycle", 0.95, 1.4),
+        ("boat", 5, 12.1),
+        ("bottle", 0.14, 0.4),
+        ("bus", 6, 13.1),
+        ("car", 3.5, 5.2),
+        ("chair", 0.6, 1.4),
+        ("diningtable", 0.8, 2.1),
+        ("motorbike", 1.2, 2.0),
+        ("sofa", 1.3, 2.6),
+        ("train", 7, 14.1),
+        ("tvmonitor", 0.3, 1.1),
+    ):
         shapes = make_rigid_category(100, category=category, random_state=0).shapes
         extent = np.ptp(shapes, axis=1).max(1)
         assert extent.min() > low
@@ -84,8 +97,10 @@ def test_seed_reproduces():
 
 
 def test_errors():
-    with pytest.raises(ValueError, match=r"category must be one of \['aeroplane', 'car', 'chair'"):
-        make_rigid_category(5, category="boat")
+    with pytest.raises(
+        ValueError, match=r"category must be one of \['aeroplane', 'bicycle', 'boat'"
+    ):
+        make_rigid_category(5, category="zeppelin")
     with pytest.raises(ValueError, match="n_instances must be an integer between 1 and n_frames=5"):
         make_rigid_category(5, n_instances=6)
     with pytest.raises(ValueError, match="give n_instances < n_frames"):
