@@ -130,7 +130,7 @@ class BaseDeepNRSfM(BaseNRSfM):
 
     def _fit_checked(self, W, mask, **side):
         super()._fit_checked(W, mask, **side)
-        shapes = self.shapes_[np.isfinite(self.shapes_).all((1, 2))]
+        shapes = self.shapes_[np.isfinite(self.shapes_).any((1, 2))]
         self.length_variation_ = neighbor_distance_variation(shapes)
         if len(self.runners_up_):
             with warnings.catch_warnings():
