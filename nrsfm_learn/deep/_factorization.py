@@ -24,7 +24,8 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
 
     A method gives ``_objective(module, ...)`` and, beside the parameters of
     :class:`BaseDeepNRSfM`, has ``n_components``, ``width``, ``camera``, ``category_points``,
-    ``in_plane``, ``hide_fraction``, ``keep_observed``, ``scale_method`` and ``preset``.
+    ``in_plane``, ``hide_fraction``, ``keep_observed``, ``scale_method``,
+    ``optimizer`` and ``preset``.
     """
 
     _parameter_constraints = {  # noqa: RUF012
@@ -38,6 +39,7 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
         "keep_observed": ["boolean"],
         "scale_method": [StrOptions({"box_max", "box_min", "spread"})],
         "batch_size": [Interval(Integral, 2, None, closed="left"), None],
+        "optimizer": [StrOptions({"adam", "sgd"})],
         "preset": [StrOptions(set(PRESETS))],
     }
 
@@ -148,7 +150,7 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
         n_init = preset.pop("n_init")
         frames, _ = normalize_frames(observations, self.camera, gain, device)
         warm = self._start_module(device)
-        options = self._options(**preset)
+        options = self._options(optimizer=self.optimizer, **preset)
         order = balanced_order(index, len(points))
         settings = {
             "frames": frames,

@@ -261,7 +261,8 @@ class CyclicObjective(FactorizationObjective):
         """Return camera loss and shape loss of section 3.4."""
         if not self.weight or iteration < self.start:
             return 0.0
-        shapes, selection = found.shapes, self.selection[index]
+        # Held fixed: shapes that adapt to how they are lifted again came out worse.
+        shapes, selection = found.shapes.detach(), self.selection[index]
         views = random_rotations(
             len(shapes), generator=self.generator, dtype=shapes.dtype, device=shapes.device
         )

@@ -84,8 +84,10 @@ class MultiCategoryLifter(BaseFactorizationLifter):
         or the published sizes (hours on a GPU).
     max_iter, batch_size : int, default=None
         Optimiser steps, and frames drawn for each, from every category alike.
+    optimizer : {"sgd", "adam"}, default="sgd"
+        Stochastic gradient descent with momentum 0.9 and weight decay 5e-4 as published, or Adam.
     learning_rate : float, default=None
-        Peak step size of Adam.
+        Peak step size.
     schedule : {"cosine", "step", "constant"}, default=None
         Decay of the learning rate; "step" is x0.95 every 50,000 iterations, in the paper preset
         x0.1 every 60,000.
@@ -225,6 +227,7 @@ class MultiCategoryLifter(BaseFactorizationLifter):
         preset="auto",
         max_iter=None,
         batch_size=None,
+        optimizer="sgd",
         learning_rate=None,
         schedule=None,
         tol=0.0,
@@ -255,6 +258,7 @@ class MultiCategoryLifter(BaseFactorizationLifter):
         self.preset = preset
         self.max_iter = max_iter
         self.batch_size = batch_size
+        self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.schedule = schedule
         self.tol = tol
