@@ -248,8 +248,8 @@ class BaseDeepNRSfM(BaseNRSfM):
         """Return the options of a run: the parameters given, ``defaults`` where they are None."""
         given = {
             name: getattr(self, name)
-            for name in ("max_iter", "batch_size", "learning_rate", "schedule")
-            if getattr(self, name) is not None
+            for name in ("max_iter", "batch_size", "learning_rate", "schedule", "optimizer")
+            if getattr(self, name, None) is not None
         }
         folder = None if self.checkpoint_dir is None else f"{self.checkpoint_dir}/{run}"
         return TrainingOptions(

@@ -39,7 +39,7 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
         "keep_observed": ["boolean"],
         "scale_method": [StrOptions({"box_max", "box_min", "spread"})],
         "batch_size": [Interval(Integral, 2, None, closed="left"), None],
-        "optimizer": [StrOptions({"adam", "sgd"})],
+        "optimizer": [StrOptions({"adam", "sgd"}), None],
         "preset": [StrOptions(set(PRESETS))],
     }
 
@@ -150,7 +150,7 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
         n_init = preset.pop("n_init")
         frames, _ = normalize_frames(observations, self.camera, gain, device)
         warm = self._start_module(device)
-        options = self._options(optimizer=self.optimizer, **preset)
+        options = self._options(**preset)
         order = balanced_order(index, len(points))
         settings = {
             "frames": frames,

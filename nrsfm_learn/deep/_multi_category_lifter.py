@@ -61,7 +61,8 @@ class MultiCategoryLifter(BaseFactorizationLifter):
     loss_on : {"visible", "all"}, default="visible"
         Which keypoints the loss counts: those that are visible, or all that ``W`` holds, even where
         ``mask`` says that they are not visible, as for annotated but occluded keypoints ("Ours-A").
-        The network sees the visible ones in any case. "all" takes no ``weights``.
+        The network sees the visible ones in any case. With "all", NaN and ``mask`` no longer mean
+        the same in ``fit``, and there can be no ``weights``.
     keep_observed : bool, default=True
         Whether the visible keypoints of a reconstruction are those of ``W``; else they are the
         reprojection.
@@ -84,8 +85,9 @@ class MultiCategoryLifter(BaseFactorizationLifter):
         or the published sizes (hours on a GPU).
     max_iter, batch_size : int, default=None
         Optimiser steps, and frames drawn for each, from every category alike.
-    optimizer : {"sgd", "adam"}, default="sgd"
-        Stochastic gradient descent with momentum 0.9 and weight decay 5e-4 as published, or Adam.
+    optimizer : {"adam", "sgd"}, default=None
+        Adam, or stochastic gradient descent with momentum 0.9 and weight decay 5e-4 as published.
+        Adam but in the paper preset: within a few thousand iterations it comes further.
     learning_rate : float, default=None
         Peak step size.
     schedule : {"cosine", "step", "constant"}, default=None
@@ -227,7 +229,7 @@ class MultiCategoryLifter(BaseFactorizationLifter):
         preset="auto",
         max_iter=None,
         batch_size=None,
-        optimizer="sgd",
+        optimizer=None,
         learning_rate=None,
         schedule=None,
         tol=0.0,

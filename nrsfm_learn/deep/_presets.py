@@ -137,7 +137,7 @@ def factorization_preset(preset, n_frames):
     -------
     dict
         ``width``, ``n_init``, ``max_iter``, ``batch_size``, ``learning_rate``, ``schedule`` and, in
-        the paper's, when the rate falls by how much.
+        the paper's, when the rate falls by how much, and ``optimizer``.
     """
     if preset == "paper":
         return {
@@ -149,6 +149,7 @@ def factorization_preset(preset, n_frames):
             "schedule": "step",
             "step_size": 60_000,
             "step_factor": 0.1,
+            "optimizer": "sgd",
         }
     return {
         "width": 256,
