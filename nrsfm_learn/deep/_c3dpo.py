@@ -158,7 +158,7 @@ class C3DPO(BaseFactorizationLifter):
 
     See Also
     --------
-    MultiCategoryLifter : Its successor, with sparse codes and without the second network.
+    MultiCategoryLifter : Its successor, with non-negative codes and without the second network.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""The multi-category lifter: sparse codes of all categories, learned in a cycle."""
+"""The multi-category lifter: non-negative codes of all categories, learned in a cycle."""
 
 from numbers import Real
 
@@ -18,7 +18,7 @@ class MultiCategoryLifter(BaseFactorizationLifter):
 
     .. math:: X_f = \mathrm{ReLU}(W_g f(Y_f) + b_g)\, S + b_S,
 
-    whose non-negative coefficients become sparse by themselves. The selection :math:`\zeta` of a
+    whose non-negative coefficients can be exactly zero. The selection :math:`\zeta` of a
     frame's category picks its keypoints (eq. 2):
 
     .. math::
