@@ -77,7 +77,7 @@ class C3DPO(BaseFactorizationLifter):
         Optimiser steps, and frames drawn for each, from every category alike.
     optimizer : {"adam", "sgd"}, default=None
         Adam, or stochastic gradient descent with momentum 0.9 and weight decay 5e-4 as published.
-        Adam but in the paper preset: within a few thousand iterations it comes further.
+        Adam but in the paper preset: the other one stands still for long in narrow networks.
     learning_rate : float, default=None
         Peak step size.
     schedule : {"cosine", "step", "constant"}, default=None
