@@ -10,9 +10,11 @@ from nrsfm_learn._version import __version__
 
 _EXPORTS = {
     "BMM": "nrsfm_learn.classical.BMM",
+    "C3DPO": "nrsfm_learn.deep.C3DPO",
     "AutoDecoderLifter": "nrsfm_learn.deep.AutoDecoderLifter",
     "DeepNRSfM": "nrsfm_learn.deep.DeepNRSfM",
     "DeepNRSfMPP": "nrsfm_learn.deep.DeepNRSfMPP",
+    "MultiCategoryLifter": "nrsfm_learn.deep.MultiCategoryLifter",
     "PAUL": "nrsfm_learn.deep.PAUL",
     "ColumnSpaceFitting": "nrsfm_learn.classical.ColumnSpaceFitting",
     "EMPPCA": "nrsfm_learn.classical.EMPPCA",

@@ -39,7 +39,12 @@ class Race:
     def __init__(self, starts, options, ladder, rank, together, generator):
         self.starts, self.options, self.ladder = starts, options, ladder
         self.rank, self.together, self.generator = rank, together, generator
-        self.lanes = lanes_of(starts, together=together, learning_rate=options.learning_rate)
+        self.lanes = lanes_of(
+            starts,
+            together=together,
+            learning_rate=options.learning_rate,
+            optimizer=options.optimizer,
+        )
         device = self.lanes[0].parameters[0].device
         self.losses = torch.full((len(starts), options.max_iter), math.nan, device=device)
         self.n_done = 0

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 import torch
 
+# Of C3DPO, the method that trains with it.
+_SGD_SETTINGS = {"momentum": 0.9, "weight_decay": 5e-4}
+
 
 class Start(NamedTuple):
     """One initialisation of a fit.
@@ -96,16 +99,19 @@ class Lane:
         The starts.
     learning_rate : float
         Of the optimiser, until it is set.
+    optimizer : {"adam", "sgd"}, default="adam"
+        Which one.
     """
 
-    def __init__(self, numbers, starts, learning_rate):
+    def __init__(self, numbers, starts, learning_rate, optimizer="adam"):
         self.numbers, self.starts = list(numbers), list(starts)
         self.learning_rate = learning_rate
+        self.optimizer_name = optimizer
         self._bind()
         self.optimizer = self._new_optimizer()
 
     def step(self, index, iteration, learning_rate, max_grad_norm):
-        """Take one step of Adam for each start; return the losses and where the gradient was
+        """Take one step for each start; return the losses and where the gradient was
         finite: elsewhere the step was not taken.
         """
         for start in self.starts:
@@ -210,6 +216,10 @@ class Lane:
         return value if len(rows) > 1 else value[0]
 
     def _new_optimizer(self):
+        if self.optimizer_name == "sgd":
+            return torch.optim.SGD(
+                self.parameters, lr=self.learning_rate, **_SGD_SETTINGS, fused=True
+            )
         return torch.optim.Adam(self.parameters, lr=self.learning_rate, fused=True)
 
     def _moments(self):
@@ -245,7 +255,7 @@ class Lane:
         return sum(g.flatten(1).square().sum(1) for g in gradients).sqrt()
 
 
-def lanes_of(starts, *, together, learning_rate):
+def lanes_of(starts, *, together, learning_rate, optimizer="adam"):
     """Return the lanes that starts train in.
 
     Parameters
@@ -256,6 +266,8 @@ def lanes_of(starts, *, together, learning_rate):
         One lane for all of them, or one for each.
     learning_rate : float
         Of the optimisers.
+    optimizer : {"adam", "sgd"}, default="adam"
+        Which ones.
 
     Returns
     -------
@@ -263,5 +275,8 @@ def lanes_of(starts, *, together, learning_rate):
     """
     numbers = range(len(starts))
     if together:
-        return [Lane(numbers, starts, learning_rate)]
-    return [Lane([n], [start], learning_rate) for n, start in zip(numbers, starts, strict=True)]
+        return [Lane(numbers, starts, learning_rate, optimizer)]
+    return [
+        Lane([n], [start], learning_rate, optimizer)
+        for n, start in zip(numbers, starts, strict=True)
+    ]

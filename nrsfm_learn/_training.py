@@ -33,7 +33,7 @@ class TrainingOptions(NamedTuple):
         Frames drawn with replacement for each step; at least the number of frames means all frames,
         undrawn.
     learning_rate : float
-        Peak step size of Adam.
+        Peak step size.
     schedule : {"cosine", "step", "constant"}
         ``"cosine"`` decays to zero at ``max_iter``; ``"step"`` multiplies by ``step_factor`` every
         ``step_size`` iterations.
@@ -53,6 +53,8 @@ class TrainingOptions(NamedTuple):
         up again.
     checkpoint_every : int
         Iterations between checkpoints.
+    optimizer : {"adam", "sgd"}
+        ``"sgd"`` has momentum 0.9 and weight decay 5e-4.
     """
 
     max_iter: int
@@ -67,6 +69,7 @@ class TrainingOptions(NamedTuple):
     n_iter_no_change: int = 1000
     checkpoint_dir: str | None = None
     checkpoint_every: int = 500
+    optimizer: str = "adam"
 
 
 class TrainingResult(NamedTuple):
@@ -124,7 +127,7 @@ def train(
     progress: Callable | None = None,
     fingerprint: str = "",
 ):
-    """Minimise ``objective`` over the parameters of ``module`` with Adam.
+    """Minimise ``objective`` over the parameters of ``module``.
 
     The run of one start; see :func:`train_starts` for the parameters.
 

@@ -5,11 +5,13 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from nrsfm_learn import (
     BMM,
+    C3DPO,
     EMPPCA,
     PAUL,
     ColumnSpaceFitting,
     DeepNRSfM,
     DeepNRSfMPP,
+    MultiCategoryLifter,
     ProcrusteanRegression,
     RigidFactorization,
 )
@@ -27,6 +29,9 @@ ESTIMATORS = [
     PAUL(codes="free"),
     PAUL(camera="perspective", n_init=3),
     PAUL(camera="weak_perspective", encoder="deep_nrsfm", keep_observed=False),
+    C3DPO(camera="weak_perspective", in_plane=None, n_init=3),
+    MultiCategoryLifter(nonnegative=False, keep_observed=False, hide_fraction=0.2),
+    MultiCategoryLifter(camera="weak_perspective", optimizer="sgd", cycle_weight=0.0),
     RigidFactorization(camera="weak_perspective"),
     BMM(shape_step="pseudo_inverse"),
     ColumnSpaceFitting(variant="csf", frequency_fraction=0.5),

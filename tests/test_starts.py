@@ -152,6 +152,34 @@ def test_lanes_of(together):
     assert [lane.numbers for lane in lanes] == ([[0, 1, 2]] if together else [[0], [1], [2]])
 
 
+def descend_with_momentum(start, n, rate=0.01):
+    """Stochastic gradient descent as its formula: momentum 0.9, weight decay 5e-4."""
+    parameters = [p for p in start.module.parameters() if p.requires_grad]
+    velocities = [torch.zeros_like(p) for p in parameters]
+    for i in range(n):
+        start.objective.before_step(i)
+        gradients = torch.autograd.grad(start.objective(slice(None), i), parameters)
+        with torch.no_grad():
+            for p, v, g in zip(parameters, velocities, gradients, strict=True):
+                v.mul_(0.9).add_(g + 5e-4 * p)
+                p.sub_(rate * v)
+    return flat(start.module)
+
+
+@pytest.mark.parametrize("n_starts", [1, 3])
+def test_sgd(n_starts):
+    starts = [make_start(s) for s in range(n_starts)]
+    lane = Lane(range(n_starts), starts, 0.01, "sgd")
+    take_steps(lane, range(10))
+    if n_starts > 1:
+        lane.keep([0, 2])
+    take_steps(lane, range(10, 20))
+    lane.close()
+    for number in lane.numbers:
+        expected = descend_with_momentum(make_start(number), 20)
+        torch.testing.assert_close(flat(starts[number].module), expected, rtol=1e-9, atol=1e-9)
+
+
 # -- several starts
 
 

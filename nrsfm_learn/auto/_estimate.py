@@ -11,7 +11,13 @@ from .._deadline import stop_when
 from ..base import Observations
 from ..deep import PAUL
 from ..deep._base import BaseDeepNRSfM
-from ..deep._presets import deep_nrsfm_preset, is_sequence, paul_preset
+from ..deep._factorization import BaseFactorizationLifter
+from ..deep._presets import (
+    deep_nrsfm_preset,
+    factorization_preset,
+    is_sequence,
+    paul_preset,
+)
 from ._plan import n_bases_of, plan_training, race_cost
 
 # Of the time left, what a fit is planned for: machines are shared.
@@ -214,6 +220,8 @@ def usual_training(estimator, data):
         visible = ~np.isnan(data.W[..., 0])
         observations = Observations(data.W, visible)._replace(groups=data.groups)
         preset = paul_preset(estimator.preset, n_frames, is_sequence(observations))
+    elif isinstance(estimator, BaseFactorizationLifter):
+        preset = factorization_preset(estimator.preset, n_frames)
     else:
         preset = {**deep_nrsfm_preset(estimator.preset, n_frames), "n_init": 4}
     max_iter = estimator.max_iter or preset["max_iter"]

@@ -1,8 +1,17 @@
 """Methods that train a network."""
 
 from ._auto_decoder import AutoDecoderLifter
+from ._c3dpo import C3DPO
 from ._deep_nrsfm import DeepNRSfM
 from ._deep_nrsfm_pp import DeepNRSfMPP
+from ._multi_category_lifter import MultiCategoryLifter
 from ._paul import PAUL
 
-__all__ = ["PAUL", "AutoDecoderLifter", "DeepNRSfM", "DeepNRSfMPP"]
+__all__ = [
+    "C3DPO",
+    "PAUL",
+    "AutoDecoderLifter",
+    "DeepNRSfM",
+    "DeepNRSfMPP",
+    "MultiCategoryLifter",
+]

@@ -130,7 +130,7 @@ class BaseDeepNRSfM(BaseNRSfM):
 
     def _fit_checked(self, W, mask, **side):
         super()._fit_checked(W, mask, **side)
-        shapes = self.shapes_[np.isfinite(self.shapes_).all((1, 2))]
+        shapes = self.shapes_[np.isfinite(self.shapes_).any((1, 2))]
         self.length_variation_ = neighbor_distance_variation(shapes)
         if len(self.runners_up_):
             with warnings.catch_warnings():
@@ -248,8 +248,8 @@ class BaseDeepNRSfM(BaseNRSfM):
         """Return the options of a run: the parameters given, ``defaults`` where they are None."""
         given = {
             name: getattr(self, name)
-            for name in ("max_iter", "batch_size", "learning_rate", "schedule")
-            if getattr(self, name) is not None
+            for name in ("max_iter", "batch_size", "learning_rate", "schedule", "optimizer")
+            if getattr(self, name, None) is not None
         }
         folder = None if self.checkpoint_dir is None else f"{self.checkpoint_dir}/{run}"
         return TrainingOptions(

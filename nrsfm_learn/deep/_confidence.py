@@ -44,16 +44,15 @@ def spread_of(X, others, *, perspective=False):
     ndarray of shape (n_frames, n_points)
         In the units of ``X``; no smaller than a ten-thousandth of the object.
     """
-    center = X.mean(1, keepdims=True)
-    centered = X - center
+    centered = _centered(X)
     squares = np.zeros(X.shape[:2])
     for other in others:
-        other = other - other.mean(1, keepdims=True)
+        other = _centered(other)
         if perspective:
-            power = np.square(other).sum((1, 2), keepdims=True)
-            other = other * ((other * centered).sum((1, 2), keepdims=True) / power)
+            power = np.nansum(np.square(other), (1, 2), keepdims=True)
+            other = other * (np.nansum(other * centered, (1, 2), keepdims=True) / power)
         else:
-            sign = np.sign((other[..., 2] * centered[..., 2]).sum(1))
+            sign = np.sign(np.nansum(other[..., 2] * centered[..., 2], 1))
             other = other * np.stack([np.ones_like(sign)] * 2 + [sign], -1)[:, None]
         squares += np.square(other - centered).sum(-1)
     spread = np.sqrt(squares / len(others))
@@ -62,8 +61,21 @@ def spread_of(X, others, *, perspective=False):
 
 def object_size(X):
     """Return the root mean square distance (n_frames,) of the points from their mean."""
-    centered = X - X.mean(1, keepdims=True)
-    return np.sqrt(np.square(centered).sum(-1).mean(1))
+    squares = np.square(_centered(X)).sum(-1)
+    return np.sqrt(_mean(squares))
+
+
+def _centered(X):
+    """Subtract the mean of the points that a frame has."""
+    return X - _mean(X)[:, None]
+
+
+def _mean(array):
+    """Return the mean over points without those that are NaN: points of other categories."""
+    known = np.isfinite(array)
+    n_known = known.sum(1)
+    total = np.where(known, array, 0).sum(1)
+    return np.where(n_known > 0, total / np.maximum(n_known, 1), np.nan)
 
 
 def expected_log_error(spread, size, variation):

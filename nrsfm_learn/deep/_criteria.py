@@ -42,7 +42,8 @@ def start_criteria(estimator, module, observations, loss):
     index = np.unique(np.linspace(0, len(observations.W) - 1, _N_FRAMES).astype(int))
     sample = observations.take(index)
     shapes = probe._lift(sample).shapes
-    if not np.isfinite(shapes).all():
+    # Points of other categories are NaN; a frame's own, seen or not, must be finite.
+    if not np.isfinite(shapes[sample.visible]).all():
         return {"score": math.inf}
     found = {"neighbor_distance": neighbor_distance_variation(shapes)}
     side = {k: v for k, v in sample._asdict().items() if k not in ("W", "visible")}

@@ -120,3 +120,42 @@ def paul_preset(preset, n_frames, sequence):
     if preset == "quick":
         chosen["max_iter"] = 1000
     return {**published, **chosen}
+
+
+def factorization_preset(preset, n_frames):
+    """Return sizes, starts and schedule of C3DPO and the multi-category lifter.
+
+    Parameters
+    ----------
+    preset : {"auto", "quick", "paper"}
+        As of :func:`deep_nrsfm_preset`; "paper" has the published sizes and batches (hours on a
+        GPU).
+    n_frames : int
+        Frames to fit.
+
+    Returns
+    -------
+    dict
+        ``width``, ``n_init``, ``max_iter``, ``batch_size``, ``learning_rate``, ``schedule`` and, in
+        the paper's, when the rate falls by how much, and ``optimizer``.
+    """
+    if preset == "paper":
+        return {
+            "width": 1024,
+            "n_init": 1,
+            "max_iter": 150_000,
+            "batch_size": 256,
+            "learning_rate": 1e-3,
+            "schedule": "step",
+            "step_size": 60_000,
+            "step_factor": 0.1,
+            "optimizer": "sgd",
+        }
+    return {
+        "width": 256,
+        "n_init": 4,
+        "max_iter": 1000 if preset == "quick" else 4000,
+        "batch_size": 128 if n_frames <= 1024 else 256,
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+    }

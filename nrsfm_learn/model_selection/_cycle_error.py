@@ -101,9 +101,11 @@ def cycle_error(
         )
     rng = check_random_state(random_state)
     seen = method.lift(W, **side_inputs)
-    lifted = np.flatnonzero(np.isfinite(seen.X).all(axis=(1, 2)))
+    # A frame may have no more points than its category.
+    lifted = np.flatnonzero(np.isfinite(seen.X).any(axis=(1, 2)))
     shapes = seen.shapes[lifted] * seen.scales[lifted, None, None]
-    shapes = shapes - shapes.mean(1, keepdims=True)
+    has = np.isfinite(shapes).all(axis=2)
+    shapes = _centered(shapes, has)
     visible = ~np.isnan(W[lifted, :, 0])
     tags = method_tags(method)
     perspective = tags is not None and tags.perspective
@@ -122,12 +124,14 @@ def cycle_error(
         if perspective:
             translations = _in_front(turned, translations)
         views = method.inverse_transform(turned + translations[:, None], **camera)
-        views = np.where(visible[rng.permutation(len(lifted))][..., None], views, np.nan)
+        shown = visible[_permutation(len(lifted), rng, side.get("categories"))] & has
+        views = np.where(shown[..., None], views, np.nan)
         again = method.lift(views, **side)
         if frame == "canonical":
             found, wanted = again.shapes * again.scales[:, None, None], shapes
         else:
             found, wanted = again.X, turned
+        found = _centered(found, has)
         total += _relative_error(found, wanted, equal_norms=perspective)
     if reduction == "mean":
         return float(total.mean() / n_views) if len(lifted) else float("nan")
@@ -139,6 +143,24 @@ def cycle_error(
 def _random_rotations(n, rng):
     # A Gaussian quaternion has a uniform direction, and that is a Haar rotation.
     return Rotation.from_quat(rng.normal(size=(n, 4))).as_matrix()
+
+
+def _permutation(n, rng, categories):
+    """Shuffle frames among those of their category."""
+    order = rng.permutation(n)
+    if categories is None:
+        return order
+    shuffled = np.empty(n, dtype=np.intp)
+    for label in np.unique(categories):
+        members = np.flatnonzero(categories == label)
+        shuffled[members] = order[categories[order] == label]
+    return shuffled
+
+
+def _centered(X, has):
+    """Subtract the mean of the points that a frame has; the others become zero."""
+    X = np.where(has[..., None], X, 0)
+    return (X - X.sum(1, keepdims=True) / has.sum(1)[:, None, None]) * has[..., None]
 
 
 def _of_frames(array, index, n_frames):
@@ -156,7 +178,6 @@ def _in_front(turned, translations):
 
 def _relative_error(found, wanted, equal_norms):
     """Return the error of each frame over the norm of what is wanted, both (K, P, 3)."""
-    found = found - found.mean(1, keepdims=True)
     size, length = (np.linalg.norm(X, axis=(1, 2)) for X in (wanted, found))
     if equal_norms:
         scale = np.divide(size, length, out=np.zeros_like(size), where=length > 0)

@@ -260,7 +260,16 @@ def test_settings_of_the_user_are_kept_but_for_iterations(trained):
     assert ready.estimator.get_params() == expected
 
 
-@pytest.mark.parametrize("cls", [PAUL, DeepNRSfMPP, nrsfm_learn.DeepNRSfM])
+@pytest.mark.parametrize(
+    "cls",
+    [
+        PAUL,
+        DeepNRSfMPP,
+        nrsfm_learn.DeepNRSfM,
+        nrsfm_learn.C3DPO,
+        nrsfm_learn.MultiCategoryLifter,
+    ],
+)
 def test_usual_training_is_what_the_estimator_does(cls, monkeypatch):
     seen = {}
 

@@ -291,3 +291,40 @@ def test_errors():
         cycle_error(Lifter(right), W)
     with pytest.raises(TypeError, match=r"ScaleKeypoints has no lift"):
         cycle_error(ScaleKeypoints().fit(W), W)
+
+
+def test_views_hide_what_frames_of_their_category_hide():
+    # Two categories with points of their own; the lifter tells what it was shown.
+    rng = np.random.default_rng(0)
+    n, own = 20, np.array([[1, 1, 1, 1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1, 1, 1, 1]], dtype=bool)
+    labels = np.repeat([1, 0], n)
+    shapes = np.where(own[labels][..., None], rng.normal(size=(2 * n, 9, 3)), np.nan)
+    shapes -= np.nanmean(shapes, axis=1, keepdims=True)
+    visible = own[labels] & (rng.random((2 * n, 9)) > 0.2)
+    shown = []
+
+    class Method(Lifter):
+        def lift(self, W, **side):
+            shown.append((~np.isnan(W[..., 0]), side["categories"]))
+            # The second time everything is a tenth larger, and answers for all points.
+            factor = 1.0 if len(shown) == 1 else 1.1
+            X = factor * (shapes if len(shown) == 1 else np.nan_to_num(shapes, nan=7.0))
+            eye = np.broadcast_to(np.eye(3), (2 * n, 3, 3))
+            return Reconstruction(X, X, eye, np.zeros((2 * n, 3)), np.ones(2 * n))
+
+        def inverse_transform(self, X):
+            return X[..., :2]
+
+    W = np.where(visible[..., None], np.nan_to_num(shapes[..., :2]), np.nan)
+    error = cycle_error(Method().fit(W), W, categories=labels)
+    assert error == pytest.approx(0.1)
+    views, given = shown[1]
+    np.testing.assert_array_equal(given, labels)
+    assert not (views & ~own[labels]).any()
+    for k in (0, 1):
+        # The same masks, in another order.
+        before, after = (
+            sorted(map(tuple, masks[labels == k].tolist())) for masks in (visible, views)
+        )
+        assert before == after
+    assert (views != visible).any()

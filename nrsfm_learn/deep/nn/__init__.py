@@ -3,10 +3,13 @@
 from ._block_sparse import block_soft_threshold
 from ._hierarchical import HierarchicalBlockSparseLifter, Lift
 from ._procrustean import ProcrusteanAutoEncoder
+from ._residual_trunk import FactorizationNetwork, ResidualTrunk
 
 __all__ = [
+    "FactorizationNetwork",
     "HierarchicalBlockSparseLifter",
     "Lift",
     "ProcrusteanAutoEncoder",
+    "ResidualTrunk",
     "block_soft_threshold",
 ]

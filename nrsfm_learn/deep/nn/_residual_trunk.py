@@ -1,0 +1,189 @@
+"""The fully connected residual trunk of C3DPO, and the factorisation network that stands on it."""
+
+import torch
+from torch import nn
+
+from ...geometry import axis_angle_to_matrix
+
+# Standard deviation of the initial weights; batch normalisation makes up for their size.
+_DEVIATION = 0.01
+
+
+def _linear(n_inputs, n_outputs, generator, bias=True):
+    layer = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs, bias=bias)
+    with torch.no_grad():
+        layer.weight.copy_(_DEVIATION * torch.randn(n_outputs, n_inputs, generator=generator))
+        if bias:
+            layer.bias.zero_()
+    return layer
+
+
+class ResidualBottleneck(nn.Module):
+    r"""Three linear layers with a narrow middle, added to their input.
+
+    .. math:: y = \mathrm{ReLU}\bigl(x + B_3 W_3\, \mathrm{ReLU}(B_2 W_2\,
+              \mathrm{ReLU}(B_1 W_1 x))\bigr)
+
+    with batch normalisations :math:`B_i`.
+
+    Parameters
+    ----------
+    width, bottleneck : int
+        Sizes outside and in the middle.
+    generator : torch.Generator, optional
+        Draws the initial parameters.
+    """
+
+    def __init__(self, width, bottleneck, generator=None):
+        super().__init__()
+        sizes = (width, bottleneck, bottleneck, width)
+        # A bias before batch normalisation would be subtracted again.
+        self.layers = nn.ModuleList(
+            _linear(sizes[i], sizes[i + 1], generator, bias=False) for i in range(3)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm1d(size) for size in sizes[1:])
+
+    def forward(self, x):
+        """Map (n_frames, width) to the same."""
+        y = x
+        for layer, norm in zip(self.layers[:2], self.norms[:2], strict=True):
+            y = torch.relu(norm(layer(y)))
+        return torch.relu(x + self.norms[2](self.layers[2](y)))
+
+
+class ResidualTrunk(nn.Module):
+    """A linear layer and residual bottlenecks, all with batch normalisation.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Numbers that describe a frame.
+    width, bottleneck : int
+        Features that come out, and of the middle of each bottleneck; published with 1024 and 256.
+    n_blocks : int, default=6
+        Bottlenecks.
+    generator : torch.Generator, optional
+        Draws the initial weights from a normal distribution of deviation 0.01.
+
+    References
+    ----------
+    .. [1] D. Novotny, N. Ravi, B. Graham, N. Neverova, A. Vedaldi, "C3DPO: canonical 3D pose
+       networks for non-rigid structure from motion", ICCV 2019, section 4.
+    """
+
+    def __init__(self, n_inputs, width=1024, bottleneck=256, n_blocks=6, generator=None):
+        super().__init__()
+        self.first = _linear(n_inputs, width, generator, bias=False)
+        self.first_norm = nn.BatchNorm1d(width)
+        self.blocks = nn.ModuleList(
+            ResidualBottleneck(width, bottleneck, generator) for _ in range(n_blocks)
+        )
+
+    def forward(self, x):
+        """Map (n_frames, n_inputs) to features (n_frames, width)."""
+        x = torch.relu(self.first_norm(self.first(x)))
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class FactorizationNetwork(nn.Module):
+    r"""Shape code and camera of a frame, and the shapes of codes.
+
+    .. math:: \alpha = W_g f(Y) + b_g, \qquad R = \exp [W_r f(Y) + b_r]_\times, \qquad
+              X = \alpha S + b_S
+
+    with the trunk :math:`f`; with ``nonnegative`` a ReLU around :math:`\alpha` (eq. 4 of [1]_).
+
+    Parameters
+    ----------
+    n_points : int
+        Keypoints of a frame, those of all categories.
+    n_components : int
+        Length of a code, :math:`D`.
+    width, bottleneck, n_blocks : int
+        Of the trunk, see :class:`ResidualTrunk`.
+    nonnegative : bool, default=False
+        Whether codes pass a ReLU.
+    canonicalize : bool, default=False
+        Whether there is a second trunk, from shapes to codes.
+    generator : torch.Generator, optional
+        Draws the initial parameters.
+
+    References
+    ----------
+    .. [1] Y. B. Can, A. Liniger, D. P. Paudel, L. Van Gool, "End-to-end learning of multi-category
+       3D pose and shape estimation", BMVC 2022.
+    """
+
+    def __init__(
+        self,
+        n_points,
+        n_components,
+        *,
+        width=1024,
+        bottleneck=256,
+        n_blocks=6,
+        nonnegative=False,
+        canonicalize=False,
+        generator=None,
+    ):
+        super().__init__()
+        self.n_points = n_points
+        self.nonnegative = nonnegative
+        trunk = {"width": width, "bottleneck": bottleneck, "n_blocks": n_blocks}
+        self.trunk = ResidualTrunk(3 * n_points, **trunk, generator=generator)
+        self.code_head = _linear(width, n_components, generator)
+        self.rotation_head = _linear(width, 3, generator)
+        self.basis = _linear(n_components, 3 * n_points, generator)
+        self.canonical_trunk = self.canonical_head = None
+        if canonicalize:
+            self.canonical_trunk = ResidualTrunk(3 * n_points, **trunk, generator=generator)
+            self.canonical_head = _linear(width, n_components, generator)
+
+    def features(self, points, visible):
+        """Return the features (n_frames, width) of keypoints, zero where hidden, and of the mask.
+
+        Parameters
+        ----------
+        points : Tensor of shape (n_frames, n_points, 2)
+            Keypoints minus their visible mean.
+        visible : Tensor of shape (n_frames, n_points)
+            1 where visible, else 0.
+        """
+        return self.trunk(torch.cat((points.flatten(-2), visible), -1))
+
+    def codes(self, features):
+        """Return the codes (n_frames, n_components) of features."""
+        return self._activated(self.code_head(features))
+
+    def rotations(self, features):
+        """Return the cameras (n_frames, 3, 3) of features."""
+        return axis_angle_to_matrix(self.rotation_head(features))
+
+    def decode(self, codes, selection):
+        """Return the shapes of codes.
+
+        Parameters
+        ----------
+        codes : Tensor of shape (n_frames, n_components)
+            Codes.
+        selection : Tensor of shape (n_frames, n_points)
+            1 at the points of the frame's category, else 0.
+
+        Returns
+        -------
+        Tensor of shape (n_frames, n_points, 3)
+            Centred over the selected points; zero at the others.
+        """
+        shapes = self.basis(codes).unflatten(-1, (self.n_points, 3))
+        weights = selection.unsqueeze(-1)
+        mean = (shapes * weights).sum(-2, keepdim=True) / weights.sum(-2, keepdim=True)
+        return (shapes - mean) * weights
+
+    def canonical_codes(self, X):
+        """Return the codes (n_frames, n_components) of shapes that were turned somehow."""
+        return self._activated(self.canonical_head(self.canonical_trunk(X.flatten(-2))))
+
+    def _activated(self, codes):
+        return torch.relu(codes) if self.nonnegative else codes
