@@ -73,7 +73,7 @@ def commands_of(page):
 def short_fits(monkeypatch, page):
     """Let methods whose settings come from a preset stop early, and ``lift`` take seconds."""
     import nrsfm_learn
-    from nrsfm_learn.deep import _deep_nrsfm_pp, _paul
+    from nrsfm_learn.deep import _deep_nrsfm_pp, _factorization, _paul
 
     def shorter(preset, **small):
         return lambda *args: {**preset(*args), "max_iter": 12, "batch_size": 16, **small}
@@ -84,6 +84,11 @@ def short_fits(monkeypatch, page):
         _deep_nrsfm_pp,
         "deep_nrsfm_preset",
         shorter(_deep_nrsfm_pp.deep_nrsfm_preset, first_size=16),
+    )
+    monkeypatch.setattr(
+        _factorization,
+        "factorization_preset",
+        shorter(_factorization.factorization_preset, width=16),
     )
     lift = nrsfm_learn.lift
 

@@ -70,8 +70,8 @@ def doubts(trial, plan, diagnosis, *, perspective, unseen, n_turned):
     said = []
     if not trial.ready.enough:
         said.append(
-            f"{plan.time_limit:,.0f} s are too little time for these data by {plan.method}: expect a "
-            f"poor result, and give more time."
+            f"{plan.time_limit:,.0f} s are too little time for these data by {plan.method}: "
+            f"expect a poor result, and give more time."
         )
     if diagnosis.reconstructible is False:
         said.append(
