@@ -1,0 +1,165 @@
+"""One network for many categories: accuracy on twelve, the cost of a step, the time of a lift.
+
+    python benchmarks/bench_categories.py --parts step lift
+    python benchmarks/bench_categories.py --parts twelve --seeds 3 --threads 1
+
+``twelve`` fits each method to ``make_twelve_categories`` and prints MPJPE (centred, better sign of
+depth a frame, every category in its own unit) by category. ``step`` times a training step of C3DPO
+at the published widths in turn with the matrix products that it needs, forward and backward.
+``lift`` times one instance and a batch of 100,000.
+"""
+
+import argparse
+import statistics
+import time
+import warnings
+
+import numpy as np
+import torch
+
+from nrsfm_learn import C3DPO, DeepNRSfMPP, MultiCategoryLifter
+from nrsfm_learn._training import TrainingOptions, train
+from nrsfm_learn.datasets import make_twelve_categories
+from nrsfm_learn.deep._factorization_objective import CanonicalizationObjective
+from nrsfm_learn.deep._frames import Frames
+from nrsfm_learn.deep.nn import FactorizationNetwork
+from nrsfm_learn.metrics import mpjpe
+
+WIDTH, BLOCKS, VIEWS, COMPONENTS = 1024, 6, 4, 10
+METHODS = {
+    "C3DPO": lambda seed: C3DPO(random_state=seed),
+    "MultiCategoryLifter": lambda seed: MultiCategoryLifter(random_state=seed),
+    "- no cycle": lambda seed: MultiCategoryLifter(cycle_weight=0.0, random_state=seed),
+    "- signed codes": lambda seed: MultiCategoryLifter(nonnegative=False, random_state=seed),
+    "DeepNRSfMPP": lambda seed: DeepNRSfMPP(k_last=8, random_state=seed),
+}
+
+
+def twelve(args):
+    for seed in range(args.seeds):
+        data = make_twelve_categories(args.frames, random_state=seed)
+        for name in args.methods or METHODS:
+            model = METHODS[name](seed)
+            began = time.monotonic()
+            model.fit(data.W, categories=data.categories)
+            seconds = time.monotonic() - began
+            X, errors = model.reconstruction_, {}
+            for category in np.unique(data.categories):
+                rows = data.categories == category
+                points = data.layout.points(category)
+                errors[category] = mpjpe(
+                    data.X[np.ix_(rows, points)], X[np.ix_(rows, points)], flip="frame"
+                )
+            text = "  ".join(f"{key} {value:.3f}" for key, value in errors.items())
+            coherence = getattr(model, "mutual_coherence", lambda: np.nan)()
+            mean = np.mean(list(errors.values()))
+            print(
+                f"seed {seed} {name:20s} mean {mean:.3f}  coherence {coherence:.2f}  "
+                f"{seconds:.0f} s\n    {text}",
+                flush=True,
+            )
+
+
+def products(batch, n_points):
+    """Return a function that does the matrix products of one step, forward and backward."""
+    narrow, out = WIDTH // 4, 3 * n_points
+
+    def layers(rows):
+        sizes = [(out, WIDTH)] + BLOCKS * [(WIDTH, narrow), (narrow, narrow), (narrow, WIDTH)]
+        return [(rows, *size) for size in sizes]
+
+    # Lifter: two turned copies, heads, basis. Canonicalisation: its trunk, head, the basis again.
+    lifter = [*layers(2 * batch), (batch, WIDTH, COMPONENTS), (batch, WIDTH, 3)]
+    canonical = [*layers(VIEWS * batch), (VIEWS * batch, WIDTH, COMPONENTS)]
+    basis = [(batch, COMPONENTS, out), (VIEWS * batch, COMPONENTS, out)]
+    first = {0, len(lifter)}
+    tensors = [
+        (torch.randn(rows, inner), torch.randn(inner, outer), torch.randn(rows, outer))
+        for rows, inner, outer in [*lifter, *canonical, *basis]
+    ]
+
+    def run():
+        for number, (left, right, gradient) in enumerate(tensors):
+            left @ right
+            left.T @ gradient
+            # Keypoints need no gradient; the turned shapes that go round again do.
+            if number not in first - {len(lifter)}:
+                gradient @ right.T
+
+    return run
+
+
+def step(args):
+    n_points, batch, generator = 31, 256, torch.Generator().manual_seed(0)
+    module = FactorizationNetwork(
+        n_points, COMPONENTS, width=WIDTH, bottleneck=WIDTH // 4, canonicalize=True,
+        generator=generator,
+    )  # fmt: skip
+    frames = Frames(torch.randn(4096, n_points, 2), torch.ones(4096, n_points), torch.ones(4096))
+    objective = CanonicalizationObjective(
+        module, frames, torch.ones(4096, n_points), torch.arange(4096), generator=generator,
+        n_views=VIEWS,
+    )  # fmt: skip
+
+    def steps(n):
+        options = TrainingOptions(max_iter=n, batch_size=batch)
+        train(module, objective, 4096, options, generator=generator)
+
+    bare = products(batch, n_points)
+    steps(2)
+    bare()
+    times = []
+    for _ in range(args.rounds):
+        began = time.perf_counter()
+        steps(3)
+        middle = time.perf_counter()
+        for _ in range(3):
+            bare()
+        times.append(((middle - began) / 3, (time.perf_counter() - middle) / 3))
+    ours, theirs = (1e3 * statistics.median(t) for t in zip(*times, strict=True))
+    ratio = statistics.median(a / b for a, b in times)
+    print(f"C3DPO step {ours:.1f} ms, products {theirs:.1f} ms, ratio {ratio:.2f}", flush=True)
+
+
+def lift(args):
+    data = make_twelve_categories(600, random_state=0)
+    for model in (
+        C3DPO(width=WIDTH, max_iter=3, n_init=1, random_state=0),
+        MultiCategoryLifter(max_iter=3, n_init=1, random_state=0),
+    ):
+        model.fit(data.W, categories=data.categories)
+        name, one = type(model).__name__, (data.W[:1], data.categories[:1])
+        times = []
+        for _ in range(50):
+            began = time.perf_counter()
+            model.transform(one[0], categories=one[1])
+            times.append(time.perf_counter() - began)
+        many = np.resize(np.arange(600), 100_000)
+        began = time.perf_counter()
+        model.transform(data.W[many], categories=data.categories[many])
+        rate = len(many) / (time.perf_counter() - began)
+        print(
+            f"{name} width {model.width_}: one instance {1e3 * statistics.median(times):.2f} ms, "
+            f"100,000 at {rate:,.0f} a second",
+            flush=True,
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parts = {"twelve": twelve, "step": step, "lift": lift}
+    parser.add_argument("--parts", nargs="+", choices=parts, default=["step", "lift"])
+    parser.add_argument("--methods", nargs="+", choices=METHODS)
+    parser.add_argument("--frames", type=int, default=5000)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    warnings.simplefilter("ignore")
+    for part in args.parts:
+        parts[part](args)
+
+
+if __name__ == "__main__":
+    main()
