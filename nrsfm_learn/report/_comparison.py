@@ -73,7 +73,8 @@ def _meaning(rows):
     text = (
         "score: R² on hidden keypoints, which does not see wrong depth. length variation: how much "
         "the distance of each point to its steadiest neighbour varies; lower is better for objects "
-        "with rigid parts, and 0 by construction for a rigid model. seconds: of everything, on the machine that wrote this page."
+        "with rigid parts, and 0 by construction for a rigid model. seconds: of everything, on the "
+        "machine that wrote this page."
     )
     if any(row.errors for row in rows):
         text += (
