@@ -16,9 +16,11 @@ from .._starts import Ladder, Start
 from .._torch import draw_seed, make_generator, resolve_device
 from .._training import TrainingOptions, train_starts, verbose_progress
 from ..base import BaseNRSfM, TooPoorWarning
+from ..geometry import project_perspective
 from ..model_selection import neighbor_distance_variation
 from ._confidence import error_quantile, object_size, probability_right, spread_of
 from ._criteria import CRITERIA, start_criteria
+from ._frames import on_unit_plane
 
 # Fewest iterations that several starts are worth: below, none is told from another.
 _MIN_ITER = 1000
@@ -128,6 +130,17 @@ class BaseDeepNRSfM(BaseNRSfM):
         vars(probe).update(vars(self), module_=module, reconstruction_=None)
         return probe
 
+    def _project(self, X, intrinsics):
+        if not self._nrsfm_tags().perspective:
+            return super()._project(X, intrinsics)
+        if intrinsics is not None:
+            intrinsics = torch.as_tensor(intrinsics)
+        return project_perspective(torch.as_tensor(X.astype(float)), intrinsics).numpy()
+
+    def _unit_observations(self, observations):
+        """Return the observations as the camera has them: on the unit plane under perspective."""
+        return on_unit_plane(observations) if self._nrsfm_tags().perspective else observations
+
     def _fit_checked(self, W, mask, **side):
         super()._fit_checked(W, mask, **side)
         shapes = self.shapes_[np.isfinite(self.shapes_).any((1, 2))]
@@ -146,6 +159,25 @@ class BaseDeepNRSfM(BaseNRSfM):
         device = resolve_device(self.device)
         self._seed = draw_seed(self.random_state)
         return device, make_generator(self._seed, device)
+
+    def _start_module(self, device):
+        """Build the network; with ``warm_start`` give it the parameters of the last fit, and return
+        whether there were any.
+        """
+        present = getattr(self, "module_", None) if self.warm_start else None
+        self.module_ = self._build_module(self._seed).to(device)
+        if present is None:
+            return False
+        try:
+            self.module_.load_state_dict(present.state_dict())
+        except RuntimeError as error:
+            self.module_ = present
+            raise ValueError(
+                "warm_start=True goes on from the network of the last fit, which has other points, "
+                f"sizes or settings than this one ({error}). Fit the same points with the same "
+                "settings, or set warm_start=False."
+            ) from error
+        return True
 
     def _starts(self, first, objective_of, n_init, device):
         """Return the starts of a fit: the module that is there, and others like it.

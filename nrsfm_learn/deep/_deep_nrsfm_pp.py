@@ -9,11 +9,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._torch import to_numpy
 from ..base import NRSfMTags, Reconstruction
-from ..geometry import perspective_translation, project_perspective
+from ..geometry import perspective_translation
 from ..preprocessing import center_on_visible
 from ._base import BaseDeepNRSfM
 from ._block_sparse_objective import BlockSparseObjective
-from ._frames import image_gain, normalize_frames, on_unit_plane
+from ._frames import image_gain, normalize_frames
 from ._presets import PRESETS, deep_nrsfm_preset, halving_sizes
 from .nn import HierarchicalBlockSparseLifter
 
@@ -314,8 +314,8 @@ class DeepNRSfMPP(BaseDeepNRSfM):
         self._check_settings(observations)
         device, generator = self._start()
         given, observations = observations, self._unit_observations(observations)
-        self._start_module(first_size, generator.initial_seed())
-        self.module_.to(device)
+        self.dictionary_sizes_ = self._sizes(first_size)
+        warm = self._start_module(device)
         gain, self.gain_constant_ = image_gain(observations, self.camera, self.scale_method)
         self.gain_reference_ = float(np.median(gain))
 
@@ -350,7 +350,7 @@ class DeepNRSfMPP(BaseDeepNRSfM):
             )
             n_init = 1
             if round_ == 0:
-                n_init = self._n_starts(4, options.max_iter, warm=self._is_warm)
+                n_init = self._n_starts(4, options.max_iter, warm=warm)
             starts = self._starts(self.module_, objective_of, n_init, device)
             result = self._train(
                 starts,
@@ -401,13 +401,6 @@ class DeepNRSfMPP(BaseDeepNRSfM):
             )
         )
 
-    def _project(self, X, intrinsics):
-        if self.camera != "perspective":
-            return super()._project(X, intrinsics)
-        if intrinsics is not None:
-            intrinsics = torch.as_tensor(intrinsics)
-        return project_perspective(torch.as_tensor(X.astype(float)), intrinsics).numpy()
-
     # -- settings
     # -----------------------------------------------------------------------------------
 
@@ -441,24 +434,6 @@ class DeepNRSfMPP(BaseDeepNRSfM):
                 f"frame, but an orthographic camera has one scale for all: use "
                 f"camera='weak_perspective' or 'perspective'."
             )
-
-    def _start_module(self, first_size, seed):
-        """Build the network; with ``warm_start`` give it the parameters of the last fit."""
-        present = getattr(self, "module_", None) if self.warm_start else None
-        self._is_warm = present is not None
-        self.dictionary_sizes_ = self._sizes(first_size)
-        self.module_ = self._build_module(seed)
-        if present is None:
-            return
-        try:
-            self.module_.load_state_dict(present.state_dict())
-        except RuntimeError as error:
-            self.module_ = present
-            raise ValueError(
-                "warm_start=True goes on from the network of the last fit, which has other points, "
-                f"sizes or settings than this one ({error}). Fit the same points with the same "
-                "settings, or set warm_start=False."
-            ) from error
 
     def _sizes(self, first_size):
         if self.dictionary_sizes is None:
@@ -505,9 +480,6 @@ class DeepNRSfMPP(BaseDeepNRSfM):
 
     # -- lifting
     # ------------------------------------------------------------------------------------
-
-    def _unit_observations(self, observations):
-        return on_unit_plane(observations) if self.camera == "perspective" else observations
 
     def _gain(self, observations, n_rounds):
         """Return the gain of each frame after some rounds of scale correction."""

@@ -9,14 +9,15 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._torch import to_numpy, to_tensor
-from ..base import Reconstruction
+from ..base import NRSfMTags, Reconstruction
+from ..geometry import perspective_translation
 from ._base import BaseDeepNRSfM
 from ._categories import balanced_order, category_index, check_within, learn_categories
 from ._frames import image_gain, normalize_frames
 from ._presets import PRESETS, factorization_preset
 from .nn import FactorizationNetwork
 
-CAMERAS = ("orthographic", "weak_perspective")
+CAMERAS = ("orthographic", "weak_perspective", "perspective")
 
 
 class BaseFactorizationLifter(BaseDeepNRSfM):
@@ -131,6 +132,9 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
             raise ValueError(f"category must be one of {names}, those of fit; got {category!r}.")
         return names.index(category)
 
+    def _nrsfm_tags(self):
+        return NRSfMTags(perspective=self.camera == "perspective")
+
     # -- fitting
     # -------------------------------------------------------------------------------------
 
@@ -138,6 +142,7 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
         n_frames = len(observations.W)
         preset = factorization_preset(self.preset, n_frames)
         device, generator = self._start()
+        given, observations = observations, self._unit_observations(observations)
         targets = self._targets(observations)
         names, points = learn_categories(
             observations.categories, targets.visible, self.category_points
@@ -169,7 +174,7 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
             device,
         )
         result = self._train(
-            starts, len(order), options, generator=generator, observations=observations
+            starts, len(order), options, generator=generator, observations=given
         )
         self._keep_starts(starts, result)
         self.loss_curve_ = result.loss_curve.numpy()
@@ -226,25 +231,6 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
             )
         return gain
 
-    def _start_module(self, device):
-        """Build the network; with ``warm_start`` give it the parameters of the last fit, and return
-        whether there were any.
-        """
-        present = getattr(self, "module_", None) if self.warm_start else None
-        self.module_ = self._build_module(self._seed).to(device)
-        if present is None:
-            return False
-        try:
-            self.module_.load_state_dict(present.state_dict())
-        except RuntimeError as error:
-            self.module_ = present
-            raise ValueError(
-                "warm_start=True goes on from the network of the last fit, which has other points, "
-                f"sizes or settings than this one ({error}). Fit the same points with the same "
-                "settings, or set warm_start=False."
-            ) from error
-        return True
-
     def _build_module(self, seed=0):
         return FactorizationNetwork(
             self.n_points_in_,
@@ -262,32 +248,49 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
 
     @torch.no_grad()
     def _lift(self, observations):
-        index = self._category_index(observations)
-        gain = self._gain(observations, index)
+        unit = self._unit_observations(observations)
+        index = self._category_index(unit)
+        gain = self._gain(unit, index)
         device = next(self.module_.parameters()).device
-        frames, centers = normalize_frames(observations, self.camera, gain, device)
+        frames, centers = normalize_frames(unit, self.camera, gain, device)
         points = self.category_points_[index]
         selection = to_tensor(points.astype(float), device)
         module = self.module_.eval()
-        features = module.features(frames.points, frames.visible)
+        features = module.features(frames.normalized(), frames.visible)
         codes, rotations = module.codes(features), module.rotations(features)
         arrays = (module.decode(codes, selection), rotations, frames.points)
         shapes, R, seen = (to_numpy(a).astype(float) for a in arrays)
 
         X = shapes @ R.swapaxes(1, 2)
-        visible = observations.visible[..., None]
-        # The best translation takes the visible mean to that of the keypoints, which is zero.
-        X[..., :2] -= np.mean(X[..., :2], axis=1, keepdims=True, where=visible)
+        visible = unit.visible[..., None]
+        X = self._placed(X, seen, visible, gain)
         if self.keep_observed:
-            X[..., :2] = np.where(visible, seen, X[..., :2])
+            depths = X[..., 2:] if self.camera == "perspective" else 1.0
+            X[..., :2] = np.where(visible, seen * depths, X[..., :2])
         X[~points] = np.nan
         translations = np.nanmean(X, axis=1)
         references = self.gain_references_[index]
+        if self.camera == "perspective":
+            references = np.ones(len(gain))
         shapes = (X - translations[:, None]) @ R / references[:, None, None]
-        scales = references / gain
-        translations = translations / gain[:, None]
-        translations[:, :2] += centers
+        scales = np.ones(len(gain))
+        if self.camera != "perspective":
+            scales = references / gain
+            translations = translations / gain[:, None]
+            translations[:, :2] += centers
         X = scales[:, None, None] * shapes @ R.swapaxes(1, 2) + translations[:, None]
         found = (X, shapes, R, translations, scales, to_numpy(codes))
         dtype = observations.W.dtype
         return Reconstruction(*(a.astype(dtype, copy=False) for a in found))
+
+    def _placed(self, X, seen, visible, gain):
+        """Return turned shapes where the keypoints are, in the units of the network."""
+        if self.camera == "perspective":
+            translations = perspective_translation(
+                *(torch.from_numpy(a) for a in (X, seen, visible[..., 0], gain))
+            )
+            return X + translations.numpy()[:, None]
+        # The best translation takes the visible mean to that of the keypoints, which is zero.
+        X = X.copy()
+        X[..., :2] -= np.mean(X[..., :2], axis=1, keepdims=True, where=visible)
+        return X

@@ -266,8 +266,10 @@ class CyclicObjective(FactorizationObjective):
         views = random_rotations(
             len(shapes), generator=self.generator, dtype=shapes.dtype, device=shapes.device
         )
-        seen = (shapes @ views.mT)[..., :2]
-        features = self.module.features(seen, selection)
+        # What a frame hides its other views hide too: complete ones are nothing like the data.
+        frames = self.frames.take(index)
+        frames = frames.view_of(shapes @ views.mT).masked(frames.visible)
+        features = self.module.features(frames.normalized(), frames.visible)
         again = self.module.decode(self.module.codes(features), selection)
         camera = rotation_huber_loss(self.module.rotations(features), views)
         return self.weight * (camera + point_huber_loss(again - shapes, selection))

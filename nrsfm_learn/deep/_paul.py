@@ -13,9 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from .._frame_keys import frame_keys
 from .._torch import to_numpy, to_tensor
 from ..base import NRSfMTags, Reconstruction
-from ..geometry import project_perspective
 from ._base import BaseDeepNRSfM
-from ._frames import image_gain, normalize_frames, on_unit_plane
+from ._frames import image_gain, normalize_frames
 from ._free_codes import known_codes
 from ._presets import PRESETS, is_sequence, paul_preset
 from ._procrustean_objective import ProcrusteanObjective
@@ -452,16 +451,6 @@ class PAUL(BaseDeepNRSfM):
         """Network units per unit of ``shapes_``."""
         return 1.0 if self.camera == "perspective" else self.gain_reference_
 
-    def _project(self, X, intrinsics):
-        if self.camera != "perspective":
-            return super()._project(X, intrinsics)
-        if intrinsics is not None:
-            intrinsics = torch.as_tensor(intrinsics)
-        return project_perspective(torch.as_tensor(X.astype(float)), intrinsics).numpy()
-
-    def _unit_observations(self, observations):
-        return on_unit_plane(observations) if self.camera == "perspective" else observations
-
     # -- settings
     # -------------------------------------------------------------------------------------
 
@@ -479,25 +468,6 @@ class PAUL(BaseDeepNRSfM):
                 f"training, and free codes have no encoder to lift them with: set "
                 f"codes='encoder' or cycle_weight=0."
             )
-
-    def _start_module(self, device):
-        """Build the networks; with ``warm_start`` give them the parameters of the last fit, and
-        return whether there were any.
-        """
-        present = getattr(self, "module_", None) if self.warm_start else None
-        self.module_ = self._build_module(self._seed).to(device)
-        if present is None:
-            return False
-        try:
-            self.module_.load_state_dict(present.state_dict())
-        except RuntimeError as error:
-            self.module_ = present
-            raise ValueError(
-                "warm_start=True goes on from the networks of the last fit, which have other "
-                f"points, sizes or settings than these ({error}). Fit the same points with the "
-                "same settings, or set warm_start=False."
-            ) from error
-        return True
 
     def _build_module(self, seed=0):
         return ProcrusteanAutoEncoder(

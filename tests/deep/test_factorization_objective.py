@@ -356,8 +356,10 @@ def test_cycle_is_the_loop():
     total = 0
     for f in range(F):
         own, zeta = SELECTION[f] > 0, objective.selection[f : f + 1]
+        shown = objective.frames.visible[f : f + 1]
         seen = (found.shapes[f] @ views[f].T)[None, :, :2]
-        features = module.features(seen * zeta[..., None], zeta)
+        seen = seen - seen[:, shown[0] > 0].mean(1)
+        features = module.features(seen * shown[..., None], shown)
         again = module.decode(module.codes(features), zeta)
         error = (again[0] - found.shapes[f]).detach().numpy()[own]
         axes = (module.rotations(features)[0] - views[f]).detach().numpy()
