@@ -21,6 +21,8 @@ _MODULE = "module_."
 _RUNNERS_UP = "runners_up_."
 # The one private attribute that is kept: methods that lift no other frames know theirs by it.
 _DIGEST = "_fit_digest"
+# Key under which a dict with keys other than strings lies.
+_PAIRS = "__pairs__"
 # Entries of a model card that are not the user's.
 _OWN_ENTRIES = {
     "method",
@@ -390,7 +392,7 @@ def _to_json(values, kind):
     text = {}
     for name, value in values.items():
         try:
-            text[name] = json.loads(json.dumps(value, default=_plain))
+            text[name] = json.loads(json.dumps(_paired(value), default=_plain))
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"The {kind} {name}={value!r} cannot be saved: only numbers, strings, None and "
@@ -398,6 +400,19 @@ def _to_json(values, kind):
                 f"say)."
             ) from error
     return json.dumps(text)
+
+
+def _paired(value):
+    """Return a dict with keys other than strings as pairs: JSON would make strings of them."""
+    if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
+        return {_PAIRS: [[key, entry] for key, entry in value.items()]}
+    return value
+
+
+def _unpaired(value):
+    if isinstance(value, dict) and list(value) == [_PAIRS]:
+        return dict(value[_PAIRS])
+    return value
 
 
 def _plain(value):
@@ -417,4 +432,7 @@ def _from_json(header, key, path):
         raise ValueError(f"{path} is damaged: its {key} cannot be read ({error}).") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path} is damaged: its {key} are no mapping.")
-    return values
+    try:
+        return {name: _unpaired(value) for name, value in values.items()}
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: its {key} cannot be read ({error}).") from error

@@ -119,6 +119,7 @@ class Lane:
             if before_step is not None:
                 before_step(iteration)
         self.optimizer.zero_grad(set_to_none=True)
+        statistics = [buffer.clone() for buffer in self._statistics()]
         losses = self._backward(index, iteration)
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         norms = self._norms(gradients)
@@ -126,6 +127,8 @@ class Lane:
         factors = (max_grad_norm / (norms + 1e-6)).clamp(max=1.0)
         all_finite = bool(finite.all())
         if not all_finite and not bool(finite.any()):
+            for buffer, before in zip(self._statistics(), statistics, strict=True):
+                buffer.copy_(before)
             return losses, finite
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
@@ -150,6 +153,12 @@ class Lane:
             for tensor, row in zip([*self.parameters, *self._moments()], rows, strict=False):
                 tensor[bad] = row
         return losses, finite
+
+    def _statistics(self):
+        """Return the running statistics of batch normalisation, which a bad step would spoil."""
+        if len(self.starts) > 1:
+            return []
+        return [b for b in self.starts[0].module.buffers() if b.is_floating_point()]
 
     def keep(self, numbers):
         """Go on with some of the starts, moments and all."""

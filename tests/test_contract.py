@@ -30,6 +30,8 @@ ESTIMATORS = [
     PAUL(camera="perspective", n_init=3),
     PAUL(camera="weak_perspective", encoder="deep_nrsfm", keep_observed=False),
     C3DPO(camera="weak_perspective", in_plane=None, n_init=3),
+    C3DPO(camera="perspective"),
+    MultiCategoryLifter(camera="perspective", keep_observed=False),
     MultiCategoryLifter(nonnegative=False, keep_observed=False, hide_fraction=0.2),
     MultiCategoryLifter(camera="weak_perspective", optimizer="sgd", cycle_weight=0.0),
     RigidFactorization(camera="weak_perspective"),

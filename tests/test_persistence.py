@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from toy_methods import Cardboard, Transductive
 
-from nrsfm_learn import DeepNRSfM, DeepNRSfMPP
+from nrsfm_learn import C3DPO, DeepNRSfM, DeepNRSfMPP
 from nrsfm_learn._persistence import load, load_estimator, model_card
 from nrsfm_learn.base import BaseNRSfM
 
@@ -255,6 +255,18 @@ def test_parameters_that_json_cannot_hold_are_refused(W, params, message, tmp_pa
     with pytest.raises(ValueError, match=message):
         model.save(tmp_path / "model")
     assert not list(tmp_path.iterdir())
+
+
+def test_keys_that_are_numbers_come_back_as_numbers(W, tmp_path):
+    settings = {"n_components": 2, "width": 8, "max_iter": 2, "random_state": 0, "device": "cpu"}
+    labels = np.arange(len(W)) % 2 * 4 + 3
+    points = {3: list(range(W.shape[1])), 7: [0, 1, 2, 3]}
+    foreign = (labels == 7)[:, None] & (np.arange(W.shape[1]) > 3)
+    model = C3DPO(**settings, category_points=points).fit(W, mask=~foreign, categories=labels)
+    model.save(tmp_path / "model")
+    loaded = load(tmp_path / "model")
+    assert loaded.category_points == points
+    assert [type(key) for key in loaded.category_points] == [int, int]
 
 
 def test_parameters_of_numpy_and_torch_types_are_saved_as_plain_ones(W, tmp_path):

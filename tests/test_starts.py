@@ -279,6 +279,22 @@ def test_if_no_gradient_is_finite_no_step_is_taken(n):
         torch.testing.assert_close(flat(start.module), expected, rtol=1e-6, atol=1e-6)
 
 
+def test_a_bad_step_leaves_the_statistics_of_batch_normalisation():
+    module = torch.nn.BatchNorm1d(2)
+
+    def objective(index, iteration):
+        return module(torch.ones(4, 2) * [1.0, math.nan, 1.0][iteration]).square().sum()
+
+    lane = Lane([0], [Start(module, objective, 0)], 0.01)
+    lane.step(slice(None), 0, 0.01, 10.0)
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    lane.step(slice(None), 1, 0.01, 10.0)
+    for name in ("running_mean", "running_var", "weight", "bias"):
+        torch.testing.assert_close(module.state_dict()[name], before[name])
+    lane.step(slice(None), 2, 0.01, 10.0)
+    assert not torch.equal(module.running_mean, before["running_mean"])
+
+
 # -- fewer starts
 
 

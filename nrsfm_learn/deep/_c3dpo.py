@@ -38,8 +38,10 @@ class C3DPO(BaseFactorizationLifter):
     width : int, default=None
         Features of the trunk; its bottlenecks have a quarter of them. 256, and 1024 in the paper
         preset.
-    camera : {"orthographic", "weak_perspective"}, default="orthographic"
+    camera : {"orthographic", "weak_perspective", "perspective"}, default="orthographic"
         Orthographic has one scale for each category, weak perspective one for each frame.
+        Perspective takes ``W`` in pixels with ``intrinsics`` given to ``fit``, or on the unit focal
+        plane.
     category_points : dict, default=None
         Points of categories, ``{label: [point, ...]}``, for those whose points are not simply all
         that are visible in any of their frames.
@@ -57,8 +59,8 @@ class C3DPO(BaseFactorizationLifter):
         Whether the visible keypoints of a reconstruction are those of ``W``; else they are the
         reprojection.
     scale_method : {"box_max", "box_min", "spread"}, default="spread"
-        What tells the scale of a frame under weak perspective: the longer or shorter edge of the
-        bounding box, or the spread of the visible keypoints.
+        What tells the scale of a frame under weak perspective, and its depth under perspective: the
+        longer or shorter edge of the bounding box, or the spread of the visible keypoints.
     n_init : int or "auto", default="auto"
         Starts that the fit begins with. At each rung the worse ones are dropped, and the run of the
         best one is the run that it would have had alone. "auto" is 4 where ``max_iter`` is at
@@ -113,7 +115,7 @@ class C3DPO(BaseFactorizationLifter):
     rotations_ : ndarray of shape (n_frames, 3, 3)
         ``x_cam = R x``.
     translations_ : ndarray of shape (n_frames, 3)
-        The object's centre in the camera frame; its depth is 0.
+        The object's centre in the camera frame; its depth is 0 but under perspective.
     scales_ : ndarray of shape (n_frames,)
         Image units per unit of ``shapes_``: 1 but under weak perspective.
     codes_ : ndarray of shape (n_frames, n_components)

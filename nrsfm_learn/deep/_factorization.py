@@ -164,6 +164,7 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
             "generator": generator,
             "in_plane": self.in_plane,
             "hide_fraction": self.hide_fraction,
+            "mirror_checks": [options.max_iter // part for part in (20, 10, 5, 2)],
         }
         if targets is not observations:
             settings["targets"], _ = normalize_frames(targets, self.camera, gain, device)
@@ -173,9 +174,7 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
             self._n_starts(n_init, options.max_iter, warm=warm),
             device,
         )
-        result = self._train(
-            starts, len(order), options, generator=generator, observations=given
-        )
+        result = self._train(starts, len(order), options, generator=generator, observations=given)
         self._keep_starts(starts, result)
         self.loss_curve_ = result.loss_curve.numpy()
         self.n_iter_ = result.n_iter

@@ -11,6 +11,9 @@ from ..geometry import random_rotations
 # Distance at which the loss turns from square to linear, in units of the normalised keypoints.
 HUBER_EPS = 0.01
 
+# Frames on which a perspective model is compared with its mirror image.
+_MIRROR_FRAMES = 512
+
 
 class Factorization(NamedTuple):
     """What the network says of some frames.
@@ -121,6 +124,8 @@ class FactorizationObjective(nn.Module):
         code comes from a copy with another turn than the camera.
     hide_fraction : float
         Fraction of the visible keypoints hidden from the network.
+    mirror_checks : sequence of int
+        Iterations at which a perspective model is compared with its mirror image.
 
     References
     ----------
@@ -141,6 +146,7 @@ class FactorizationObjective(nn.Module):
         targets=None,
         in_plane="equivariance",
         hide_fraction=0.0,
+        mirror_checks=(),
     ):
         super().__init__()
         self.module = module
@@ -151,9 +157,12 @@ class FactorizationObjective(nn.Module):
         self.generator = generator
         self.in_plane = in_plane
         self.hide_fraction = hide_fraction
+        self.mirror_checks = frozenset(mirror_checks) if frames.perspective else frozenset()
 
     def before_step(self, iteration):
         """Let batch normalisation take its statistics from the batches."""
+        if iteration in self.mirror_checks:
+            self._choose_mirror()
         self.module.train()
 
     def forward(self, index, iteration):
@@ -193,6 +202,20 @@ class FactorizationObjective(nn.Module):
     def disentanglement_loss(self, found, index, iteration):
         """Return what keeps shape and pose apart; nothing here."""
         return 0.0
+
+    @torch.no_grad()
+    def _choose_mirror(self):
+        index = self.order[torch.linspace(0, len(self.order) - 1, _MIRROR_FRAMES).long()]
+        frames, selection, module = self.frames.take(index), self.selection[index], self.module
+        module.eval()
+        features, losses = module.features(frames.normalized(), frames.visible), []
+        for _ in range(2):
+            shapes = module.decode(module.codes(features), selection)
+            found = Factorization(None, shapes, module.rotations(features))
+            losses.append(self.reprojection_loss(found, self.targets.take(index)).item())
+            module.mirror_()
+        if losses[1] < losses[0]:
+            module.mirror_()
 
 
 class CanonicalizationObjective(FactorizationObjective):
@@ -255,6 +278,7 @@ class CyclicObjective(FactorizationObjective):
 
     def before_step(self, iteration):
         """Freeze batch normalisation once the cycle counts: its views are no frames of the data."""
+        super().before_step(iteration)
         self.module.train(not self.weight or iteration < self.start)
 
     def disentanglement_loss(self, found, index, iteration):

@@ -1,5 +1,6 @@
 """The multi-category lifter: non-negative codes of all categories, learned in a cycle."""
 
+import hashlib
 from numbers import Real
 
 import numpy as np
@@ -41,8 +42,10 @@ class MultiCategoryLifter(BaseFactorizationLifter):
     width : int, default=None
         Features of the trunk; its bottlenecks have a quarter of them. 256, and 1024 in the paper
         preset.
-    camera : {"orthographic", "weak_perspective"}, default="orthographic"
+    camera : {"orthographic", "weak_perspective", "perspective"}, default="orthographic"
         Orthographic has one scale for each category, weak perspective one for each frame.
+        Perspective takes ``W`` in pixels with ``intrinsics`` given to ``fit``, or on the unit focal
+        plane.
     category_points : dict, default=None
         Points of categories, ``{label: [point, ...]}``, for those whose points are not simply all
         that are visible in any of their frames.
@@ -67,8 +70,8 @@ class MultiCategoryLifter(BaseFactorizationLifter):
         Whether the visible keypoints of a reconstruction are those of ``W``; else they are the
         reprojection.
     scale_method : {"box_max", "box_min", "spread"}, default="spread"
-        What tells the scale of a frame under weak perspective: the longer or shorter edge of the
-        bounding box, or the spread of the visible keypoints.
+        What tells the scale of a frame under weak perspective, and its depth under perspective: the
+        longer or shorter edge of the bounding box, or the spread of the visible keypoints.
     n_init : int or "auto", default="auto"
         Starts that the fit begins with. At each rung the worse ones are dropped, and the run of the
         best one is the run that it would have had alone. "auto" is 4 where ``max_iter`` is at
@@ -123,7 +126,7 @@ class MultiCategoryLifter(BaseFactorizationLifter):
     rotations_ : ndarray of shape (n_frames, 3, 3)
         ``x_cam = R x``.
     translations_ : ndarray of shape (n_frames, 3)
-        The object's centre in the camera frame; its depth is 0.
+        The object's centre in the camera frame; its depth is 0 but under perspective.
     scales_ : ndarray of shape (n_frames,)
         Image units per unit of ``shapes_``: 1 but under weak perspective.
     codes_ : ndarray of shape (n_frames, n_components)
@@ -296,6 +299,14 @@ class MultiCategoryLifter(BaseFactorizationLifter):
             super()._fit_checked(W, mask, **side)
         finally:
             vars(self).pop("_annotated", None)
+
+    def _fingerprint(self, module, run):
+        text = super()._fingerprint(module, run)
+        if self.loss_on == "visible":
+            return text
+        # The digest of a fit's data knows what is visible only.
+        annotated = np.ascontiguousarray(self._annotated, float)
+        return hashlib.sha256(text.encode() + annotated.tobytes()).hexdigest()
 
     def _targets(self, observations):
         if self.loss_on == "visible":

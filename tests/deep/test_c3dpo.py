@@ -173,6 +173,29 @@ def test_weak_perspective_has_a_scale_a_frame(cls):
 
 
 @both
+def test_perspective(cls):
+    data = make_rigid_category(
+        300, category="car", camera="perspective", depth_ratio=0.6, random_state=0
+    )
+    settings = {"n_components": 2, "width": 32, "n_init": 1, "random_state": 0}
+    settings |= {"learning_rate": 5e-3, "max_iter": 400, "batch_size": 64, "camera": "perspective"}
+    model = cls(**settings).fit(data.W, intrinsics=data.intrinsics)
+    seen = model.inverse_transform(model.reconstruction_, intrinsics=data.intrinsics)
+    np.testing.assert_allclose(seen, data.W, atol=1e-3 * np.abs(data.W).max())
+    assert (model.scales_ == 1).all()
+    assert (model.translations_[:, 2] > 0).all()
+    # Each frame is known up to one scale; of depth not even the sign is free.
+    X, Y = (a - a.mean(1, keepdims=True) for a in (data.X, model.reconstruction_))
+    errors = []
+    for sign in (1, -1):
+        Z = Y * np.array([1, 1, sign])
+        Z = Z * ((X * Z).sum((1, 2)) / (Z**2).sum((1, 2)))[:, None, None]
+        errors.append((np.linalg.norm(X - Z, axis=(1, 2)) / np.linalg.norm(X, axis=(1, 2))).mean())
+    assert errors[0] < 0.35
+    assert errors[0] < 0.6 * errors[1]
+
+
+@both
 def test_rare_categories_come_as_often(cls):
     W, labels, _ = stack(n_frames=40)
     rare = np.concatenate([np.arange(40), [40, 41]])

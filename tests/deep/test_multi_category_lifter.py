@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nrsfm_learn import MultiCategoryLifter
+from nrsfm_learn._checkpoint import CheckpointError
 from nrsfm_learn.datasets import make_low_rank
 
 QUICK = {"n_components": 6, "width": 16, "max_iter": 8, "random_state": 0, "device": "cpu"}
@@ -73,6 +74,15 @@ def test_loss_on_all_with_poor_frames(data):
     seen = np.concatenate([np.arange(9)[None] < 2, mask])
     model = MultiCategoryLifter(**QUICK, loss_on="all").fit(more, seen)
     np.testing.assert_array_equal(model.loss_curve_, good.loss_curve_)
+
+
+def test_checkpoints_know_what_is_annotated_below_the_mask(data, tmp_path):
+    W, mask = data
+    settings = {**QUICK, "loss_on": "all", "checkpoint_dir": str(tmp_path)}
+    MultiCategoryLifter(**settings).fit(W, mask)
+    moved = np.where(mask[..., None], W, W + 1)
+    with pytest.raises(CheckpointError, match="other data"):
+        MultiCategoryLifter(**settings).fit(moved, mask)
 
 
 def test_loss_on_all_takes_no_weights(data):

@@ -133,3 +133,20 @@ def test_decode(seed):
         expected = (basis @ code + mean).reshape(P, 3)[row]
         np.testing.assert_allclose(X[row], expected - expected.mean(0), atol=1e-12)
         assert (X[~row] == 0).all()
+
+
+def test_mirror_flips_depth_and_nothing_else():
+    network = make_network(canonicalize=True).eval()
+    rng = np.random.default_rng(1)
+    features = torch.from_numpy(rng.normal(size=(4, WIDTH)))
+    codes, selection = torch.from_numpy(rng.normal(size=(4, D))), torch.ones(4, P).double()
+    flip = torch.tensor([1.0, 1.0, -1.0]).double()
+    X, R = network.decode(codes, selection), network.rotations(features)
+    again = network.canonical_codes(X @ R.mT)
+    network.mirror_()
+    mirrored, turned = network.decode(codes, selection), network.rotations(features)
+    torch.testing.assert_close(mirrored, X * flip)
+    torch.testing.assert_close(mirrored @ turned.mT, (X @ R.mT) * flip)
+    torch.testing.assert_close(network.canonical_codes(mirrored @ turned.mT), again)
+    network.mirror_()
+    torch.testing.assert_close(network.decode(codes, selection), X)

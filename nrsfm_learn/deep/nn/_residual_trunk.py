@@ -185,5 +185,16 @@ class FactorizationNetwork(nn.Module):
         """Return the codes (n_frames, n_components) of shapes that were turned somehow."""
         return self._activated(self.canonical_head(self.canonical_trunk(X.flatten(-2))))
 
+    @torch.no_grad()
+    def mirror_(self):
+        """Turn every shape into its mirror image, z to -z, and every camera with it."""
+        self.basis.weight.unflatten(0, (self.n_points, 3))[:, 2].neg_()
+        self.basis.bias.unflatten(0, (self.n_points, 3))[:, 2].neg_()
+        # With D = diag(1, 1, -1): D exp([r]) D = exp([-D r]).
+        self.rotation_head.weight[:2].neg_()
+        self.rotation_head.bias[:2].neg_()
+        if self.canonical_trunk is not None:
+            self.canonical_trunk.first.weight.unflatten(1, (self.n_points, 3))[..., 2].neg_()
+
     def _activated(self, codes):
         return torch.relu(codes) if self.nonnegative else codes
