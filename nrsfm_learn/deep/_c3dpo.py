@@ -78,10 +78,10 @@ class C3DPO(BaseFactorizationLifter):
     max_iter, batch_size : int, default=None
         Optimiser steps, and frames drawn for each, from every category alike.
     optimizer : {"adam", "sgd"}, default=None
-        Adam, or stochastic gradient descent with momentum 0.9 and weight decay 5e-4 as published.
-        Adam but in the paper preset: the other one stands still for long in narrow networks.
+        Adam, or stochastic gradient descent with momentum 0.9 and weight decay 5e-4, which is the
+        published one and the default.
     learning_rate : float, default=None
-        Peak step size.
+        Peak step size: 1e-2, and 1e-3 with Adam and in the paper preset.
     schedule : {"cosine", "step", "constant"}, default=None
         Decay of the learning rate; "step" is x0.95 every 50,000 iterations, in the paper preset
         x0.1 every 60,000.

@@ -140,7 +140,7 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
 
     def _fit(self, observations):
         n_frames = len(observations.W)
-        preset = factorization_preset(self.preset, n_frames)
+        preset = factorization_preset(self.preset, n_frames, self.optimizer)
         device, generator = self._start()
         given, observations = observations, self._unit_observations(observations)
         targets = self._targets(observations)

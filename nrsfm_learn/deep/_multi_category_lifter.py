@@ -29,8 +29,8 @@ class MultiCategoryLifter(BaseFactorizationLifter):
 
     with the pseudo-Huber norm of :class:`C3DPO` as :math:`\mathcal L`. In brackets is the cycle
     (section 3.4): a predicted shape, turned at random by :math:`Q_f` and projected, must be lifted
-    to itself and to the camera :math:`Q_f`. It counts in the second part of the training, in which
-    batch normalisation is frozen.
+    to itself and to the camera :math:`Q_f`. It counts after a first part of the training, and
+    batch normalisation is frozen then.
 
     Stack the points of the categories, NaN where a frame has none, and give ``fit`` and
     ``transform`` one label a frame, ``categories=``. Without labels all frames show one category.
@@ -59,7 +59,7 @@ class MultiCategoryLifter(BaseFactorizationLifter):
         counts them all.
     cycle_weight : float, default=1.0
         Weight :math:`\beta` of camera and shape loss of the cycle. 0 turns it off ("Ours-base").
-    pretrain_fraction : float, default=0.5
+    pretrain_fraction : float, default=0.1
         Part of the iterations before the cycle counts.
     loss_on : {"visible", "all"}, default="visible"
         Which keypoints the loss counts: those that are visible, or all that ``W`` holds, even where
@@ -89,10 +89,10 @@ class MultiCategoryLifter(BaseFactorizationLifter):
     max_iter, batch_size : int, default=None
         Optimiser steps, and frames drawn for each, from every category alike.
     optimizer : {"adam", "sgd"}, default=None
-        Adam, or stochastic gradient descent with momentum 0.9 and weight decay 5e-4 as published.
-        Adam but in the paper preset: the other one stands still for long in narrow networks.
+        Adam, or stochastic gradient descent with momentum 0.9 and weight decay 5e-4, which is the
+        published one and the default.
     learning_rate : float, default=None
-        Peak step size.
+        Peak step size: 1e-2, and 1e-3 with Adam and in the paper preset.
     schedule : {"cosine", "step", "constant"}, default=None
         Decay of the learning rate; "step" is x0.95 every 50,000 iterations, in the paper preset
         x0.1 every 60,000.
@@ -221,7 +221,7 @@ class MultiCategoryLifter(BaseFactorizationLifter):
         in_plane="equivariance",
         hide_fraction=0.0,
         cycle_weight=1.0,
-        pretrain_fraction=0.5,
+        pretrain_fraction=0.1,
         loss_on="visible",
         keep_observed=True,
         scale_method="spread",

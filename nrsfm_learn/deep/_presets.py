@@ -122,7 +122,7 @@ def paul_preset(preset, n_frames, sequence):
     return {**published, **chosen}
 
 
-def factorization_preset(preset, n_frames):
+def factorization_preset(preset, n_frames, optimizer=None):
     """Return sizes, starts and schedule of C3DPO and the multi-category lifter.
 
     Parameters
@@ -132,12 +132,14 @@ def factorization_preset(preset, n_frames):
         GPU).
     n_frames : int
         Frames to fit.
+    optimizer : {"adam", "sgd"}, default=None
+        The one asked for, which the rate goes with.
 
     Returns
     -------
     dict
-        ``width``, ``n_init``, ``max_iter``, ``batch_size``, ``learning_rate``, ``schedule`` and, in
-        the paper's, when the rate falls by how much, and ``optimizer``.
+        ``width``, ``n_init``, ``max_iter``, ``batch_size``, ``optimizer``, ``learning_rate``,
+        ``schedule`` and, in the paper's, when the rate falls by how much.
     """
     if preset == "paper":
         return {
@@ -151,11 +153,13 @@ def factorization_preset(preset, n_frames):
             "step_factor": 0.1,
             "optimizer": "sgd",
         }
+    optimizer = optimizer or "sgd"
     return {
         "width": 256,
         "n_init": 4,
         "max_iter": 1000 if preset == "quick" else 4000,
         "batch_size": 128 if n_frames <= 1024 else 256,
-        "learning_rate": 1e-3,
+        "optimizer": optimizer,
+        "learning_rate": 1e-2 if optimizer == "sgd" else 1e-3,
         "schedule": "cosine",
     }
