@@ -18,6 +18,7 @@ _EXPORTS = {
     "PAUL": "nrsfm_learn.deep.PAUL",
     "ColumnSpaceFitting": "nrsfm_learn.classical.ColumnSpaceFitting",
     "EMPPCA": "nrsfm_learn.classical.EMPPCA",
+    "IsometricNRSfM": "nrsfm_learn.classical.IsometricNRSfM",
     "ProcrusteanRegression": "nrsfm_learn.classical.ProcrusteanRegression",
     "RevisitedBMM": "nrsfm_learn.classical.RevisitedBMM",
     "RigidFactorization": "nrsfm_learn.classical.RigidFactorization",

@@ -3,6 +3,7 @@
 from ._bmm import BMM
 from ._column_space_fitting import ColumnSpaceFitting
 from ._em_ppca import EMPPCA
+from ._isometric import IsometricNRSfM
 from ._procrustean_regression import ProcrusteanRegression
 from ._revisited_bmm import RevisitedBMM
 from ._rigid_factorization import RigidFactorization
@@ -12,6 +13,7 @@ __all__ = [
     "BMM",
     "EMPPCA",
     "ColumnSpaceFitting",
+    "IsometricNRSfM",
     "ProcrusteanRegression",
     "RevisitedBMM",
     "RigidFactorization",

@@ -8,12 +8,13 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._torch import to_numpy
+from .._unit_plane import on_unit_plane
 from ..base import NRSfMTags, Reconstruction
 from ..geometry import perspective_translation, project_perspective
 from ..preprocessing import center_on_visible
 from ._base import BaseDeepNRSfM
 from ._block_sparse_objective import BlockSparseObjective
-from ._frames import image_gain, normalize_frames, on_unit_plane
+from ._frames import image_gain, normalize_frames
 from ._presets import PRESETS, deep_nrsfm_preset, halving_sizes
 from .nn import HierarchicalBlockSparseLifter
 

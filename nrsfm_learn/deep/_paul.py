@@ -12,10 +12,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._frame_keys import frame_keys
 from .._torch import to_numpy, to_tensor
+from .._unit_plane import on_unit_plane
 from ..base import NRSfMTags, Reconstruction
 from ..geometry import project_perspective
 from ._base import BaseDeepNRSfM
-from ._frames import image_gain, normalize_frames, on_unit_plane
+from ._frames import image_gain, normalize_frames
 from ._free_codes import known_codes
 from ._presets import PRESETS, is_sequence, paul_preset
 from ._procrustean_objective import ProcrusteanObjective
