@@ -27,12 +27,16 @@ class ArrowSystem(NamedTuple):
     corner_factor : Tensor of shape (n_edges, n_edges) or None
         Cholesky factor of what is left of D once the depths are eliminated; None for a matrix over
         depths alone.
+    regular : Tensor of bool of shape (n_frames,) or (1,)
+        Whether the matrix is positive definite in floating point: of each block, or of the whole
+        where it has a corner. Solutions mean nothing where it is not.
     """
 
     edges: torch.Tensor
     factors: torch.Tensor
     borders: tuple
     corner_factor: torch.Tensor | None
+    regular: torch.Tensor
 
     def solve(self, right_depths, right_distances=None):
         """Solve for one right-hand side.
@@ -78,8 +82,7 @@ def factorize(edges, diagonal, at_ii, at_jj, at_ij, borders=None, corner=None):
 
     Returns
     -------
-    ArrowSystem or None
-        None where the matrix is not positive definite in floating point.
+    ArrowSystem
 
     Notes
     -----
@@ -95,10 +98,8 @@ def factorize(edges, diagonal, at_ii, at_jj, at_ij, borders=None, corner=None):
     blocks.index_add_(1, j * n_points + i, at_ij)
     blocks = blocks.reshape(n_frames, n_points, n_points) + torch.diag_embed(diagonal)
     factors, info = torch.linalg.cholesky_ex(blocks)
-    if info.any():
-        return None
     if corner is None:
-        return ArrowSystem(edges, factors, (), None)
+        return ArrowSystem(edges, factors, (), None, info == 0)
     rest = torch.diag(corner)
     edge = torch.arange(len(edges), device=edges.device)
     for factor, at_i, at_j in zip(factors, *borders, strict=True):
@@ -106,8 +107,9 @@ def factorize(edges, diagonal, at_ii, at_jj, at_ij, borders=None, corner=None):
         border[i, edge], border[j, edge] = at_i, at_j
         half = torch.linalg.solve_triangular(factor, border, upper=False)
         rest -= half.T @ half
-    corner_factor, info = torch.linalg.cholesky_ex(rest)
-    return None if info.any() else ArrowSystem(edges, factors, borders, corner_factor)
+    corner_factor, last_info = torch.linalg.cholesky_ex(rest)
+    regular = ((info == 0).all() & (last_info == 0)).reshape(1)
+    return ArrowSystem(edges, factors, borders, corner_factor, regular)
 
 
 def scatter_to_points(shape, index, values):

@@ -143,6 +143,9 @@ class IsometricNRSfM(BaseNRSfM):
         "device": "no_validation",
     }
 
+    # Bounds the memory of the blocks of the linear systems, P by P each.
+    _chunk_frames = 64
+
     def __init__(self, n_neighbors=20, *, refine=True, max_iter=200, tol=1e-3, device="auto"):
         self.n_neighbors = n_neighbors
         self.refine = refine
@@ -153,7 +156,6 @@ class IsometricNRSfM(BaseNRSfM):
     def _nrsfm_tags(self):
         return NRSfMTags(perspective=True, stochastic=False, equivariant=True)
 
-    @torch.no_grad()
     def _fit(self, observations):
         device = resolve_device(self.device)
         observations = on_unit_plane(observations)
@@ -194,7 +196,6 @@ class IsometricNRSfM(BaseNRSfM):
         whole = complete_from_templates(points / unit, lines.seen, templates)
         self.mean_shape_ = to_numpy(generalized_procrustes(whole).mean)
 
-    @torch.no_grad()
     def _lift(self, observations):
         device, dtype = resolve_device(self.device), observations.W.dtype
         lines = sight_lines(on_unit_plane(observations), self.edges_, device)
@@ -202,16 +203,10 @@ class IsometricNRSfM(BaseNRSfM):
             torch.as_tensor(array, device=device)
             for array in (self.max_distances_, self.distances_, self.templates_, self.mean_shape_)
         )
-        depths, known = torch.zeros_like(lines.rays[..., 0]), lines.seen.clone()
-        for f in range(len(known)):
-            frame = lines.frame(f)
-            if not frame.seen.any():
-                continue
-            found = solve_maximum_depth(frame, bounds, max_iter=_LIFT_ITER, tol=self.tol)
-            known[f] &= found.bounded[0]
-            depths[f] = found.depths[0]
-            if self.refine:
-                depths[f] = refine_isometry(frame.keep(known[f]), found.depths, distances).depths[0]
+        found = solve_maximum_depth(lines, bounds, max_iter=_LIFT_ITER, tol=self.tol)
+        depths, known = found.depths, lines.seen & found.bounded
+        if self.refine:
+            depths = refine_isometry(lines.keep(known), depths, distances).depths
         points = complete_from_templates(depths[..., None] * lines.rays, known, templates)
         # Points that are visible but held by nothing stay on their lines of sight.
         visible = torch.as_tensor(observations.visible, device=device)

@@ -11,6 +11,8 @@ _DAMPING, _LESS, _MORE = 1e-3, 1 / 3, 4.0
 _SMALLEST, _LARGEST = 1e-10, 1e8
 # Edges this short against the others have no direction to speak of.
 _SHORT = 1e-3
+# Mean squared deviation that is rounding.
+_EXACT = 1e-20
 
 
 class Isometry(NamedTuple):
@@ -25,6 +27,7 @@ class Isometry(NamedTuple):
         Root of the mean squared relative deviation of the lengths, an entry a step.
     n_iter : int
     converged : bool
+        Whether no problem had anything left to lower.
     """
 
     depths: torch.Tensor
@@ -52,7 +55,7 @@ def refine_isometry(lines, depths, distances=None, *, max_iter=50, tol=1e-4):
     depths : Tensor of shape (n_frames, n_points)
         Where to start.
     distances : Tensor of shape (n_edges,), optional
-        The :math:`d_{ij}`, if they are known.
+        The :math:`d_{ij}`, if they are known. Each frame is then a problem of its own.
     max_iter : int, default=50
         Most steps.
     tol : float, default=1e-4
@@ -64,30 +67,37 @@ def refine_isometry(lines, depths, distances=None, *, max_iter=50, tol=1e-4):
     """
     i, j = lines.edges.T
     shape, free = depths.shape, distances is None
+
+    def total(values):
+        return values.sum().reshape(1) if free else values.sum(1)
+
     length = lines.differences(depths).norm(dim=-1)
-    typical = length[lines.weights > 0].median()
+    typical = length[lines.weights > 0].median() if free else distances.median()
     # What is too short in the start does not count.
     weights = torch.where(length > _SHORT * typical, lines.weights, 0.0)
-    total = weights.sum().clamp_min(1e-300)
-    floor = (_SHORT * typical) ** 2
+    # Nor does any length fall so far below that its logarithm is not finite.
+    floor = (1e-3 * _SHORT * typical) ** 2
     if free:
         share = weights / weights.sum(0).clamp_min(1e-300)
-        logs = (share * length.clamp_min(1e-3 * _SHORT * typical).log()).sum(0)
+        logs = (share * (0.5 * length.square().clamp_min(floor).log())).sum(0)
     else:
         logs = distances.log()
 
     def evaluate(depths, logs):
         along = lines.differences(depths)
-        square = along.square().sum(-1).clamp_min(1e-6 * floor)
+        square = along.square().sum(-1).clamp_min(floor)
         residual = 0.5 * square.log() - logs
-        cost = (weights * residual.square()).sum()
+        cost = total(weights * residual.square())
         # Behind the camera nothing is seen.
-        valid = bool((depths[lines.seen] > 0).all())
-        return along, square, residual, cost if valid else torch.full_like(cost, torch.inf)
+        behind = total((lines.seen & (depths <= 0)).double()) > 0
+        return along, square, residual, torch.where(behind, torch.inf, cost)
 
+    corner = weights.sum(0)
+    count = total(weights).clamp_min(1e-300)
     along, square, residual, cost = evaluate(depths, logs)
-    damping, n_iter, curve, converged = _DAMPING, 0, [], False
-    while n_iter < max_iter and not converged and not (n_iter and time_is_up()):
+    damping, done = torch.full_like(cost, _DAMPING), cost <= _EXACT * count
+    n_iter, curve = 0, []
+    while n_iter < max_iter and not done.all() and not (n_iter and time_is_up()):
         n_iter += 1
         by_i = (along * lines.rays[:, i]).sum(-1) / square
         by_j = -(along * lines.rays[:, j]).sum(-1) / square
@@ -96,8 +106,7 @@ def refine_isometry(lines, depths, distances=None, *, max_iter=50, tol=1e-4):
         gradient = gradient + scatter_to_points(shape, j, pull * by_j)
         ii, jj = weights * by_i.square(), weights * by_j.square()
         diagonal = scatter_to_points(shape, i, ii) + scatter_to_points(shape, j, jj)
-        diagonal = torch.where(diagonal > 0, damping * diagonal, 1.0)
-        corner = weights.sum(0)
+        diagonal = torch.where(diagonal > 0, damping[:, None] * diagonal, 1.0)
         system = factorize(
             lines.edges,
             diagonal,
@@ -107,20 +116,21 @@ def refine_isometry(lines, depths, distances=None, *, max_iter=50, tol=1e-4):
             (-weights * by_i, -weights * by_j) if free else None,
             (1 + damping) * corner + (corner == 0) if free else None,
         )
-        better = False
-        if system is not None:
-            step, log_step = system.solve(-gradient, pull.sum(0) if free else None)
-            proposal = depths + step, logs + log_step if free else logs
-            new = evaluate(*proposal)
-            better = bool(new[-1] < cost)
-        if better:
-            # A cost that is rounding has nothing left to fall.
-            least = 1e-20 * total
-            converged = bool(cost - new[-1] <= tol * cost) or bool(new[-1] <= least)
-            depths, logs = proposal
-            along, square, residual, cost = new
-        else:
-            converged = damping >= _LARGEST
-        damping = min(max(damping * (_LESS if better else _MORE), _SMALLEST), _LARGEST)
-        curve.append(float((cost / total).sqrt()))
-    return Isometry(depths, logs.exp(), curve, n_iter, converged)
+        step, log_step = system.solve(-gradient, pull.sum(0) if free else None)
+        proposal = depths + step, logs + log_step if free else logs
+        new = evaluate(*proposal)
+        better = system.regular & (new[-1] < cost) & ~done
+        small = (cost - new[-1] <= tol * cost) | (new[-1] <= _EXACT * count)
+        done = done | (better & small) | (~better & (damping >= _LARGEST))
+        depths = torch.where(better[:, None], proposal[0], depths)
+        if free:
+            logs = torch.where(better, proposal[1], logs)
+        along, square, residual = (
+            torch.where(better.reshape(-1, *(1,) * (b.ndim - 1)), b, a)
+            for a, b in zip((along, square, residual), new[:-1], strict=True)
+        )
+        cost = torch.where(better, new[-1], cost)
+        damping = damping * torch.where(better, _LESS, _MORE)
+        damping = damping.clamp(_SMALLEST, _LARGEST)
+        curve.append(float((cost.sum() / count.sum()).sqrt()))
+    return Isometry(depths, logs.exp(), curve, n_iter, bool(done.all()))

@@ -13,6 +13,7 @@ _GROWTH = 20.0
 _CENTRED = 0.5
 # Line search: sufficient decrease, and by how much steps shrink.
 _DECREASE, _SHRINK, _SMALLEST_STEP = 0.1, 0.7, 1e-10
+_ROUNDING = 1e-13
 # No point is farther than this many times the depth at which a typical edge spans its angle: it
 # keeps points bounded whose lines of sight coincide with those of all their neighbours.
 _FARTHEST = 100.0
@@ -32,11 +33,12 @@ class MaximumDepth(NamedTuple):
     bounded : Tensor of bool of shape (n_frames, n_points)
         Whether something holds the point: False where it went as far as points may go at all.
     curve : list of float
-        Bound on how far the sum of depths is below the largest, relative; an entry a Newton step.
+        Bound on how far the sum of depths is below the largest, relative; an entry a Newton step,
+        of the worst frame where frames are problems of their own.
     n_iter : int
         Newton steps.
     converged : bool
-        Whether the tolerance was met.
+        Whether the tolerance was met, in all frames.
     """
 
     depths: torch.Tensor
@@ -62,7 +64,8 @@ def solve_maximum_depth(lines, distances=None, *, max_iter=200, tol=1e-4):
     .. math::
 
         -\tau \sum_{f,i} \lambda_{fi}
-        - \sum_{f,ij} \log \bigl( d_{ij}^2 - \| \lambda_{fi} q_{fi} - \lambda_{fj} q_{fj} \|^2 \bigr)
+        - \sum_{f,ij}
+        \log \bigl( d_{ij}^2 - \| \lambda_{fi} q_{fi} - \lambda_{fj} q_{fj} \|^2 \bigr)
         - \sum_{f,i} \log (\lambda^{\max} - \lambda_{fi})
 
     for growing :math:`\tau`. With N cones and n depths the sum is then at most
@@ -74,8 +77,7 @@ def solve_maximum_depth(lines, distances=None, *, max_iter=200, tol=1e-4):
     lines : SightLines
         Lines of sight and their graph.
     distances : Tensor of shape (n_edges,), optional
-        The :math:`d_{ij}`, if they are known. The frames are then problems of their own, but are
-        solved as one.
+        The :math:`d_{ij}`, if they are known. Each frame is then a problem of its own.
     max_iter : int, default=200
         Most Newton steps.
     tol : float, default=1e-4
@@ -94,50 +96,67 @@ def solve_maximum_depth(lines, distances=None, *, max_iter=200, tol=1e-4):
     """
     problem = _Barrier(lines, distances)
     point = problem.start()
-    weight = problem.degree / float(point.depths[lines.seen].sum())
-    curve, n_iter, stuck, gap = [], 0, False, 1.0
-    while n_iter < max_iter and not stuck and not (n_iter and time_is_up()):
+    weight = problem.degree / problem.depth_of(point)
+    gap = torch.ones_like(weight)
+    # Problems that rounding, and not the tolerance, brought to an end are done as well.
+    done, curve, n_iter = problem.degree == 0, [], 0
+    while n_iter < max_iter and not done.all() and not (n_iter and time_is_up()):
         n_iter += 1
         step, decrement = problem.newton_step(point, weight)
-        if step is None:
-            break
-        point, moved = problem.search(point, step, weight, decrement)
-        gap = problem.degree / (weight * float(point.depths[lines.seen].sum()))
-        curve.append(gap)
-        if decrement < _CENTRED or not moved:
-            if gap <= tol:
-                break
-            # Rounding ends what the tolerance does not.
-            stuck = not moved and decrement < _CENTRED
-            weight *= _GROWTH
+        point, moved = problem.search(point, step, weight, decrement, done)
+        gap = torch.where(done, gap, problem.degree / (weight * problem.depth_of(point)))
+        curve.append(float(gap[problem.degree > 0].max()))
+        centred = (decrement < _CENTRED) | ~moved
+        done = done | (centred & (gap <= tol)) | (~moved & (decrement < _CENTRED))
+        weight = torch.where(centred & ~done, _GROWTH * weight, weight)
     bounded = point.depths < _LOOSE * problem.farthest
-    return MaximumDepth(point.depths, point.distances, bounded, curve, n_iter, gap <= tol)
+    converged = bool(((gap <= tol) | (problem.degree == 0)).all())
+    return MaximumDepth(point.depths, point.distances, bounded, curve, n_iter, converged)
 
 
 class _Point(NamedTuple):
+    """Depths (n_frames, n_points) and distances (n_edges,)."""
+
     depths: torch.Tensor
     distances: torch.Tensor
 
+    def moved(self, step, length):
+        """Return the point after a step of a length (n_problems,), each problem its own."""
+        return _Point(
+            self.depths + length[:, None] * step.depths,
+            self.distances if step.distances is None else self.distances + length * step.distances,
+        )
+
 
 class _Barrier:
-    """The barrier function of one problem, its value and its Newton steps."""
+    """The barrier function and its Newton steps: of one problem of all frames, or one a frame."""
 
     def __init__(self, lines, distances):
-        self.lines, self.known = lines, distances
+        self.lines, self.free = lines, distances is None
         i, j = lines.edges.T
         self.active = lines.weights > 0
         self.cosine = (lines.rays[:, i] * lines.rays[:, j]).sum(-1)
-        self.spread = (lines.rays[:, i] - lines.rays[:, j]).norm(dim=-1)
-        self.degree = 2 * int(self.active.sum()) + int(lines.seen.sum())
-        self.unit = torch.ones(len(lines.edges)).to(lines.rays) if distances is None else distances
-        spread = self.spread[self.active].median().clamp_min(1e-12)
-        self.farthest = float(_FARTHEST * self.unit.median() / spread)
+        self.spread = (lines.rays[:, i] - lines.rays[:, j]).norm(dim=-1).clamp_min(1e-12)
+        self.degree = self.total(2 * self.active.double()) + self.total(lines.seen.double())
+        self.unit = torch.ones(len(lines.edges)).to(lines.rays) if self.free else distances
+        # The depth at which an edge spans its angle.
+        reach = torch.where(self.active, self.unit / self.spread, torch.nan)
+        self.nearest = reach.nan_to_num(torch.inf).amin(1)
+        typical = reach.flatten()[None] if self.free else reach
+        self.farthest = (_FARTHEST * typical.nanmedian(1).values.nan_to_num(1.0))[:, None]
+
+    def total(self, values):
+        """Add up what points or edges (n_frames, ...) contribute to each problem."""
+        return values.sum().reshape(1) if self.free else values.sum(1)
+
+    def depth_of(self, point):
+        """Return the sum of the depths of each problem."""
+        return self.total(torch.where(self.lines.seen, point.depths, 0.0)).clamp_min(1e-300)
 
     def start(self):
         """Return a point inside all cones: all depths of a frame alike."""
-        room = torch.where(self.active, self.unit / self.spread.clamp_min(1e-300), torch.inf)
-        nearest = (0.5 * room.amin(1)).clamp_max(0.5 * self.farthest)
-        return _Point(nearest[:, None].expand(self.lines.seen.shape).clone(), self.unit)
+        depth = torch.minimum(0.5 * self.nearest, _LOOSE * self.farthest[:, 0])
+        return _Point(depth[:, None].expand(self.lines.seen.shape).clone(), self.unit)
 
     def slacks(self, point):
         """Return the edges' vectors, and d^2 minus their squared lengths (1 where not active)."""
@@ -146,68 +165,71 @@ class _Barrier:
         return along, torch.where(self.active, (d - length) * (d + length), 1.0)
 
     def value(self, point, weight):
-        """Return the barrier function, infinite outside of the cones."""
+        """Return the barrier function of each problem, infinite outside of its cones."""
         _, slack = self.slacks(point)
-        seen = self.lines.seen
-        depths = point.depths[seen]
-        if (slack <= 0).any() or (point.distances <= 0).any() or (depths >= self.farthest).any():
-            return float("inf")
-        value = -weight * depths.sum() - slack.log().sum() - (self.farthest - depths).log().sum()
-        return float(value)
+        room = torch.where(self.lines.seen, self.farthest - point.depths, 1.0)
+        # The logarithm of what is not positive is NaN or minus infinity.
+        barrier = -self.total(slack.log()) - self.total(room.log())
+        value = barrier - weight * self.depth_of(point)
+        inside = torch.isfinite(value) & bool((point.distances > 0).all())
+        return torch.where(inside, value, torch.inf)
 
     def newton_step(self, point, weight):
-        """Return the Newton step and its squared decrement; None where rounding forbids one."""
-        lines, active = self.lines, self.active
+        """Return the Newton step of each problem and its squared decrement.
+
+        Where rounding forbids a step both are 0.
+        """
+        lines, on = self.lines, self.active.to(point.depths)
         i, j = lines.edges.T
         along, slack = self.slacks(point)
-        shape, on = lines.seen.shape, active.to(slack)
+        shape, seen = lines.seen.shape, lines.seen.to(slack)
         # Derivatives of the squared length by the depths of both ends.
         by_i = 2 * (along * lines.rays[:, i]).sum(-1)
         by_j = -2 * (along * lines.rays[:, j]).sum(-1)
         by_d = 2 * point.distances
         first, second = on / slack, on / slack.square()
-        room = (self.farthest - point.depths).clamp_min(1e-300)
-        seen = lines.seen.to(slack)
-        gradient = seen * (1 / room - weight)
+        room = torch.where(lines.seen, self.farthest - point.depths, 1.0)
+        gradient = seen * (1 / room - weight[:, None])
         gradient = gradient + scatter_to_points(shape, i, first * by_i)
         gradient = gradient + scatter_to_points(shape, j, first * by_j)
-        # Depths that are not seen get an equation of their own, and stay.
-        diagonal = torch.where(lines.seen, 1 / room.square(), 1.0)
-        free = self.known is None
-        borders = (-second * by_i * by_d, -second * by_j * by_d) if free else None
         system = factorize(
             lines.edges,
-            diagonal,
+            1 / room.square(),
             2 * first + second * by_i.square(),
             2 * first + second * by_j.square(),
             -2 * self.cosine * first + second * by_i * by_j,
-            borders,
-            (second * by_d.square() - 2 * first).sum(0) if free else None,
+            (-second * by_i * by_d, -second * by_j * by_d) if self.free else None,
+            (second * by_d.square() - 2 * first).sum(0) if self.free else None,
         )
-        if system is None:
-            return None, 0.0
-        if not free:
+        if not self.free:
             depths, _ = system.solve(-gradient)
-            return _Point(depths, torch.zeros_like(self.known)), -float((gradient * depths).sum())
+            depths = torch.where(system.regular[:, None], depths, 0.0)
+            return _Point(depths, None), -(gradient * depths).sum(1)
+        if not system.regular.all():
+            zero = _Point(torch.zeros_like(point.depths), torch.zeros_like(point.distances))
+            return zero, torch.zeros_like(weight)
         by_distance = -(first * by_d).sum(0)
         depths, distances = system.solve(-gradient, -by_distance)
         # The sum of the distances stays what it is.
-        ones = torch.ones_like(distances)
-        depths_of_one, of_one = system.solve(torch.zeros_like(gradient), ones)
+        depths_of_one, of_one = system.solve(torch.zeros_like(gradient), torch.ones_like(distances))
         excess = distances.sum() / of_one.sum()
         step = _Point(depths - excess * depths_of_one, distances - excess * of_one)
-        decrement = -(gradient * step.depths).sum() - (by_distance * step.distances).sum()
-        return step, float(decrement)
+        slope = (gradient * step.depths).sum() + (by_distance * step.distances).sum()
+        return step, -slope.reshape(1)
 
-    def search(self, point, step, weight, decrement):
-        """Go along a step as far as the value falls; return where, and whether it moved."""
-        value, length = self.value(point, weight), 1.0
-        while length > _SMALLEST_STEP:
-            new = _Point(*(a + length * b for a, b in zip(point, step, strict=True)))
-            # Differences below rounding of the value count as none.
-            if self.value(new, weight) <= value - _DECREASE * length * decrement + 1e-13 * abs(
-                value
-            ):
-                return new, True
-            length *= _SHRINK
-        return point, False
+    def search(self, point, step, weight, decrement, done):
+        """Go along the steps as far as the values fall; return where, and which problems moved."""
+        value = self.value(point, weight)
+        # Differences below rounding of the value count as none.
+        slack = _ROUNDING * value.abs()
+        length = torch.where(done, 0.0, 1.0).to(value)
+        moved = done
+        while True:
+            new = point.moved(step, length)
+            moved = self.value(new, weight) <= value - _DECREASE * length * decrement + slack
+            if moved.all():
+                return new, ~done
+            length = torch.where(moved, length, _SHRINK * length)
+            length = torch.where(length < _SMALLEST_STEP, 0.0, length)
+            if not (length[~moved] > 0).any():
+                return point.moved(step, length), moved & ~done

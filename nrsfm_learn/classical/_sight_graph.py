@@ -31,11 +31,6 @@ class SightLines(NamedTuple):
     edges: torch.Tensor
     weights: torch.Tensor
 
-    def frame(self, f):
-        """Return one frame of them."""
-        part = slice(f, f + 1)
-        return self._replace(rays=self.rays[part], seen=self.seen[part], weights=self.weights[part])
-
     def keep(self, points):
         """Return the lines without some points; ``points`` (..., n_points) says which stay."""
         i, j = self.edges.T
