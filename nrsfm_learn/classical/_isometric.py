@@ -21,6 +21,8 @@ from ._sight_graph import neighborhood_graph, rays_of, sight_lines
 
 # Newton steps that each frame may take to be lifted.
 _LIFT_ITER = 200
+# Most steps of the refinement.
+_REFINE_ITER = 200
 
 
 class IsometricNRSfM(BaseNRSfM):
@@ -172,13 +174,19 @@ class IsometricNRSfM(BaseNRSfM):
         depths, distances, curve = bound.depths, bound.distances, []
         self.n_iter_, self.converged_ = bound.n_iter, bound.converged
         if self.refine:
-            isometry = refine_isometry(lines, depths)
+            isometry = refine_isometry(lines, depths, max_iter=_REFINE_ITER)
             depths, distances, curve = isometry.depths, isometry.distances, isometry.curve
             self.converged_ &= isometry.converged
         if not self.converged_:
+            what = "its refinement was at rest" if bound.converged else f"it met tol={self.tol}"
+            remedy = (
+                "the object may stretch (see length_variation_), or pass refine=False"
+                if bound.converged
+                else "raise max_iter or tol"
+            )
             warnings.warn(
-                f"IsometricNRSfM stopped after {self.n_iter_} steps before it converged to "
-                f"tol={self.tol}: raise max_iter or tol.",
+                f"IsometricNRSfM stopped after {self.n_iter_ + len(curve)} steps before {what}: "
+                f"{remedy}.",
                 ConvergenceWarning,
                 stacklevel=caller_stacklevel(),
             )
@@ -206,7 +214,9 @@ class IsometricNRSfM(BaseNRSfM):
         found = solve_maximum_depth(lines, bounds, max_iter=_LIFT_ITER, tol=self.tol)
         depths, known = found.depths, lines.seen & found.bounded
         if self.refine:
-            depths = refine_isometry(lines.keep(known), depths, distances).depths
+            depths = refine_isometry(
+                lines.keep(known), depths, distances, max_iter=_REFINE_ITER
+            ).depths
         points = complete_from_templates(depths[..., None] * lines.rays, known, templates)
         # Points that are visible but held by nothing stay on their lines of sight.
         visible = torch.as_tensor(observations.visible, device=device)
