@@ -17,6 +17,7 @@ _EXPORTS = {
     "MultiCategoryLifter": "nrsfm_learn.deep.MultiCategoryLifter",
     "PAUL": "nrsfm_learn.deep.PAUL",
     "ColumnSpaceFitting": "nrsfm_learn.classical.ColumnSpaceFitting",
+    "CompressibleNRSfM": "nrsfm_learn.classical.CompressibleNRSfM",
     "EMPPCA": "nrsfm_learn.classical.EMPPCA",
     "IsometricNRSfM": "nrsfm_learn.classical.IsometricNRSfM",
     "ProcrusteanRegression": "nrsfm_learn.classical.ProcrusteanRegression",

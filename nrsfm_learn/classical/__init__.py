@@ -2,6 +2,7 @@
 
 from ._bmm import BMM
 from ._column_space_fitting import ColumnSpaceFitting
+from ._compressible import CompressibleNRSfM
 from ._em_ppca import EMPPCA
 from ._isometric import IsometricNRSfM
 from ._procrustean_regression import ProcrusteanRegression
@@ -13,6 +14,7 @@ __all__ = [
     "BMM",
     "EMPPCA",
     "ColumnSpaceFitting",
+    "CompressibleNRSfM",
     "IsometricNRSfM",
     "ProcrusteanRegression",
     "RevisitedBMM",

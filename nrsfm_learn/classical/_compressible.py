@@ -4,21 +4,21 @@ from numbers import Integral
 from typing import NamedTuple
 
 import torch
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._deadline import time_is_up
-from ..base import NRSfMTags
-from ..geometry import complete_rotation, nearest_orthonormal_3x2, onp, refine_onp
+from ..geometry import onp, refine_onp
 from ._base import BaseClassicalNRSfM, Solution
-from ._basis_lift import ShapeBasis, strided
+from ._basis_lift import BasisLift, ShapeBasis, strided
 from ._block_dictionary import learn_blocks
-from ._metric_upgrade import free_scale_upgrade, synchronize_signs
+from ._metric_upgrade import free_scale_upgrade, high_rank_rotations, synchronize_signs
 
-# Frames that must use a block for it to have a say in the cameras.
-_FEWEST_FRAMES = 10
-_TURN_STARTS, _TURN_ROUNDS = 8, 20
-# Rounds of camera and codes for frames that the fit has not seen.
-_LIFT_ROUNDS = 20
+# Weight of the squared norm of codes times shapes.
+_PENALTY = 1e-3
+# Most rounds with which a number of bases is tried.
+_TRIAL_ITER = 30
+# Starts, and rounds of camera and codes, for frames that the fit has not seen.
+_LIFT_STARTS, _LIFT_ROUNDS = 4, 20
 
 
 class _Coding(NamedTuple):
@@ -30,9 +30,17 @@ class _Coding(NamedTuple):
 
 
 def solve_compressible(
-    tracks, completed, n_bases, *, n_active=3, penalty=1e-3, max_iter=200, tol=1e-4, generator=None
+    tracks,
+    completed,
+    n_bases,
+    rotations=None,
+    *,
+    n_active=6,
+    penalty=_PENALTY,
+    max_iter=500,
+    tol=1e-3,
 ):
-    r"""Learn a block-sparse dictionary, cameras from its blocks, then both together.
+    r"""Learn a block-sparse dictionary, cameras from its codes, then shapes and codes.
 
     Parameters
     ----------
@@ -42,15 +50,15 @@ def solve_compressible(
         The same, completed and centred; see :func:`complete_tracks`.
     n_bases : int
         Shapes in the dictionary.
-    n_active : int, default=3
+    rotations : Tensor of shape (n_frames, 3, 3), optional
+        Cameras to begin with; those of the block code by default.
+    n_active : int, default=6
         Shapes that a frame may use.
-    penalty : float, default=1e-3
+    penalty : float, optional
         Weight of the squared norm of codes times shapes.
     max_iter, tol : int, float
         Most rounds in which cameras, codes and shapes are improved in turn; relative fall of the
         error at which to stop.
-    generator : torch.Generator
-        Draws the starts by which the blocks' frames are brought together.
 
     Returns
     -------
@@ -61,7 +69,7 @@ def solve_compressible(
     .. [1] C. Kong, S. Lucey, "Prior-less compressible structure from motion", CVPR 2016.
     """
     _, psi, _ = learn_blocks(completed, n_bases, n_active)
-    R = cameras_of_blocks(completed, psi, generator)
+    R = _cameras_of_codes(completed, psi) if rotations is None else rotations
     shapes = _first_dictionary(completed, psi, R, penalty)
     coding = code_frames(completed, shapes, R, n_active, penalty)
     curve, converged = [], False
@@ -81,61 +89,11 @@ def solve_compressible(
     )  # fmt: skip
 
 
-def cameras_of_blocks(frames, psi, generator):
-    r"""Find the rotations that the blocks of a code agree on.
-
-    The codes of block k are :math:`\Psi_{fk} = c_{fk} G_k R_f^{xy\top}`, so that each block gives
-    its rows :math:`R_f^{xy}` by a metric upgrade of its own, up to the sign of :math:`c_{fk}` in
-    each frame and one orthogonal matrix. The blocks are brought to the frame of the one that
-    carries most, and averaged with the sizes of their codes as weights.
-
-    Parameters
-    ----------
-    frames : Tensor of shape (n_frames, n_points, 2)
-        Centred keypoints, complete.
-    psi : Tensor of shape (n_frames, n_blocks, 3, 2)
-        Codes.
-    generator : torch.Generator
-
-    Returns
-    -------
-    Tensor of shape (n_frames, 3, 3)
-        A frame that only blocks without a say use looks as the one before it does.
-    """
-    energy = psi.square().sum((2, 3))
-    order = energy.sum(0).argsort(descending=True).tolist()
-    rows = torch.zeros(len(psi), 2, 3).to(psi)
-    for number, k in enumerate(order):
-        users = energy[:, k] > 0
-        if users.sum() < min(_FEWEST_FRAMES, len(psi)) and number > 0:
-            continue
-        motion = psi[users, k].mT
-        own = free_scale_upgrade(motion / motion.square().mean().sqrt()).rotations[:, :2]
-        if number > 0:
-            own = _turned(own, rows[users], generator)
-        rows[users] += energy[users, k].sqrt()[:, None, None] * own
-    for f in torch.nonzero(rows.square().sum((1, 2)) == 0).squeeze(1).tolist():
-        rows[f] = rows[f - 1]
-    R = complete_rotation(nearest_orthonormal_3x2(rows.mT)).mT
-    return synchronize_signs(frames, R, torch.ones_like(R[:, 0, 0]))
-
-
-def _turned(rows, reference, generator):
-    """Return rows times one orthogonal matrix, with the sign of each frame, nearest to others."""
-    best, nearest = rows, -torch.inf
-    for _ in range(_TURN_STARTS):
-        start = torch.randn(3, 3, generator=generator, dtype=rows.dtype, device=rows.device)
-        turn = torch.linalg.qr(start)[0]
-        for _ in range(_TURN_ROUNDS):
-            agreement = ((rows @ turn) * reference).sum((1, 2))
-            sign = torch.where(agreement < 0, -1.0, 1.0).to(rows)
-            U, _, V = torch.linalg.svd(torch.einsum("f,fia,fib->ab", sign, rows, reference))
-            turn = U @ V
-        turned = sign[:, None, None] * (rows @ turn)
-        total = float((turned * reference).sum())
-        if total > nearest:
-            best, nearest = turned, total
-    return best
+def _cameras_of_codes(frames, psi):
+    """Return rotations (n_frames, 3, 3) by one metric upgrade of all blocks of a sparse code."""
+    motion = psi.permute(0, 3, 1, 2).flatten(2)
+    upgrade = free_scale_upgrade(motion / motion.square().mean().sqrt().clamp_min(1e-300))
+    return synchronize_signs(frames, upgrade.rotations, upgrade.scales)
 
 
 def code_frames(frames, shapes, rotations, n_active, penalty, codes=None, weights=None):
@@ -250,38 +208,172 @@ def _update_shapes(frames, coding, penalty):
 
 
 class CompressibleNRSfM(BaseClassicalNRSfM):
+    r"""Compressible NRSfM (SPS): each shape a combination of few basis shapes out of many.
+
+    .. math::
+
+        W_f = \sum_k c_{fk} R_f^{xy} B_k, \qquad
+        \| c_f \|_0 \le L
+
+    No rank is assumed: the K basis shapes may be more than a frame needs, and other frames may use
+    others. Written with points as rows, the frames have a block-sparse code in a dictionary of
+    blocks of three columns,
+
+    .. math::
+
+        W_f^\top = \sum_k D_k \Psi_{fk}, \qquad D_k = B_k^\top G_k^{-1}, \quad
+        \Psi_{fk} = c_{fk} G_k R_f^{xy\top} ,
+
+    which block K-SVD learns, whatever the cameras. From cameras and the sizes of the codes on,
+    cameras, codes and shapes are improved in turn.
+
+    Parameters
+    ----------
+    n_bases : int or "auto", default="auto"
+        K, basis shapes in the dictionary. 3 K must be less than the number of points. "auto": the
+        number that best predicts withheld keypoints and keeps neighbours at constant distances.
+    n_active : int, default=6
+        L, basis shapes that a frame may use.
+    cameras : {"factorization", "blocks"}, default="factorization"
+        Where the first cameras come from: from a factorisation of high rank, as in :class:`EMPPCA`;
+        or, as published, from the block code, with the :math:`G_k` that make the rows of each
+        frame orthogonal and of one length.
+    max_iter : int, default=500
+        Most rounds of cameras, codes and shapes.
+    tol : float, default=1e-3
+        Relative fall of the squared error in a round at which to stop.
+    device : {"auto", "cpu", "cuda"} or torch.device, default="auto"
+        Where to compute.
+    random_state : int, RandomState instance or None, default=0
+        Seed of what is withheld, for "auto" and to complete ``W``.
+
+    Attributes
+    ----------
+    reconstruction_, shapes_, rotations_, translations_, scales_
+        As in :class:`BMM`.
+    codes_ : ndarray of shape (n_frames, n_bases)
+        Coefficients of the basis shapes, at most ``n_active`` of them not zero.
+    mean_shape_ : ndarray of shape (n_points, 3)
+        Mean of the fitted shapes.
+    basis_ : ndarray of shape (n_bases, n_points, 3)
+        Basis shapes.
+    n_bases_, n_bases_trials_
+        As in :class:`BMM`.
+    loss_curve_ : ndarray
+        Squared reprojection error over the squared size of the keypoints, after each round.
+    n_iter_, converged_, n_points_in_
+        As in :class:`BMM`.
+
+    See Also
+    --------
+    BMM : Shapes of low rank.
+    nrsfm_learn.deep.DeepNRSfM : Several such dictionaries, one on another, as a network.
+
+    Notes
+    -----
+    Missing keypoints are completed by a low rank (and smoothness within ``groups``) before the fit,
+    which takes them for seen. Unseen frames: camera and codes in turn with the basis shapes of the
+    fit, on the visible keypoints, from the fitted shapes that fit best.
+
+    A block code is not unique unless there are many more frames than basis shapes, of views that
+    differ. On short videos the cameras that follow from it (``cameras="blocks"``) are poor: see the
+    user guide. The sign of depth is open, as in :class:`BMM`.
+
+    Complexity for F frames, P points: :math:`O(F K (P + L^2) + F K^2 P + K P^3)` a round of the
+    dictionary, :math:`O(F K^2 P)` a round of what follows and :math:`O(F K^4 + K^6)` for the
+    cameras: linear in the frames.
+
+    References
+    ----------
+    .. [1] C. Kong, S. Lucey, "Prior-less compressible structure from motion", CVPR 2016. How
+       blocks are upgraded, and what follows the cameras, are derived anew here.
+
+    Examples
+    --------
+    >>> from nrsfm_learn import CompressibleNRSfM
+    >>> from nrsfm_learn.datasets import make_low_rank
+    >>> data = make_low_rank(n_frames=60, n_points=16, rank=2, random_state=0)
+    >>> CompressibleNRSfM(n_bases=3).fit_transform(data.W).shape
+    (60, 16, 3)
+    """
+
+    _parameter_constraints = {  # noqa: RUF012
+        **BaseClassicalNRSfM._parameter_constraints,
+        "n_active": [Interval(Integral, 1, None, closed="left")],
+        "cameras": [StrOptions({"factorization", "blocks"})],
+    }
+
     def __init__(
         self,
         n_bases="auto",
         *,
-        n_active=3,
-        max_iter=200,
-        tol=1e-4,
+        n_active=6,
+        cameras="factorization",
+        max_iter=500,
+        tol=1e-3,
         device="auto",
         random_state=0,
     ):
         self.n_bases = n_bases
         self.n_active = n_active
+        self.cameras = cameras
         self.max_iter = max_iter
         self.tol = tol
         self.device = device
         self.random_state = random_state
 
-    _parameter_constraints = {  # noqa: RUF012
-        **BaseClassicalNRSfM._parameter_constraints,
-        "n_active": [Interval(Integral, 1, None, closed="left")],
-    }
+    def _start(self, tracks, completed, generator):
+        rotations = high_rank_rotations(completed) if self.cameras == "factorization" else None
+        return completed, rotations
 
-    def _nrsfm_tags(self):
-        return NRSfMTags(stochastic=False)
-
-    def _solve(self, tracks, completed, n_bases, generator):
+    def _solve(self, tracks, start, n_bases, generator):
+        completed, rotations = start
         return solve_compressible(
             tracks,
             completed,
             n_bases,
+            rotations,
             n_active=self.n_active,
             max_iter=self.max_iter,
             tol=self.tol,
-            generator=generator,
         )
+
+    def _attempt(self, tracks, start, n_bases, generator):
+        completed, rotations = start
+        options = {"n_active": self.n_active, "max_iter": _TRIAL_ITER, "tol": self.tol}
+        solution = solve_compressible(tracks, completed, n_bases, rotations, **options)
+        return solution.keypoints, solution.shapes
+
+    def _lift_with(self, tracks, model):
+        """Lift by sparse codes, from the candidates that come nearest."""
+        candidates = model.candidates
+        fit = onp(candidates, tracks.points[:, None], visible=tracks.weights[:, None], scale=False)
+        left = tracks.points[:, None] - (candidates @ fit.rotation.mT)[..., :2]
+        share = tracks.weights / tracks.weights.sum(1, keepdim=True)
+        left = left - (share[:, None, :, None] * left).sum(2, keepdim=True)
+        error = (tracks.weights[:, None, :, None] * left.square()).sum((2, 3))
+        chosen = error.topk(min(_LIFT_STARTS, len(candidates)), dim=1, largest=False).indices
+        best = None
+        for start in chosen.T:
+            R = fit.rotation[torch.arange(len(start), device=start.device), start]
+            codes = None
+            for _ in range(_LIFT_ROUNDS):
+                coding = code_frames(
+                    tracks.points, model.basis, R, self.n_active, _PENALTY, codes, tracks.weights
+                )
+                R, codes = coding.rotations, coding.codes
+            best = coding if best is None else _better(coding, best)
+        shapes = torch.einsum("fk,kpc->fpc", best.codes, model.basis)
+        offsets = tracks.offsets((shapes @ best.rotations.mT)[..., :2])
+        return BasisLift(shapes, best.rotations, torch.ones_like(best.errors), offsets, best.codes)
+
+
+def _better(first, second):
+    """Choose between two codings, frame by frame."""
+    wins = first.errors < second.errors
+    return _Coding(
+        *(
+            torch.where(wins.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
+            for a, b in zip(first, second, strict=True)
+        )
+    )
