@@ -6,7 +6,7 @@
 ``sheets`` fits each sheet and prints the mean distance of a point from its measured place, in
 percent of the sheet's diameter (the largest distance of two of its points, the mean over frames):
 ``per frame`` after a similarity transformation of each frame; ``one scale`` after one scale for all
-frames, in the camera's frame; ``convex`` is ``per frame`` without the refinement. ``unseen`` fits
+frames, in the camera's frame (those of the shirt were not measured in one unit); ``convex`` is ``per frame`` without the refinement. ``unseen`` fits
 all frames but one and lifts that one, for each in turn. A picture of each sheet beside its ground
 truth is written to the folder. ``missing`` hides 30% of the keypoints, and counts all points.
 ``doubling`` times fits of generated sheets whose frames or points double twice.
@@ -68,9 +68,9 @@ def draw(path, name, X, Y):
     ax.plot(Y[frame, :, 2], -Y[frame, :, 1], ".", color="C0", label="reconstruction")
     ax.set_aspect("equal")
     ax.set_title("from the side, depth to the right")
-    ax.legend()
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, fontsize=8)
     figure.suptitle(f"{name}, frame {frame}")
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=75)
     plt.close(figure)
 
 
