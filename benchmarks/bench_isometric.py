@@ -6,10 +6,11 @@
 ``sheets`` fits each sheet and prints the mean distance of a point from its measured place, in
 percent of the sheet's diameter (the largest distance of two of its points, the mean over frames):
 ``per frame`` after a similarity transformation of each frame; ``one scale`` after one scale for all
-frames, in the camera's frame (those of the shirt were not measured in one unit); ``convex`` is ``per frame`` without the refinement. ``unseen`` fits
-all frames but one and lifts that one, for each in turn. A picture of each sheet beside its ground
-truth is written to the folder. ``missing`` hides 30% of the keypoints, and counts all points.
-``doubling`` times fits of generated sheets whose frames or points double twice.
+frames, in the camera's frame (those of the shirt were not measured in one unit); ``convex`` is
+``per frame`` without the refinement. ``unseen`` fits all frames but one and lifts that one, for
+each in turn. A picture of each sheet beside its ground truth is written to the folder. ``missing``
+hides 30% of the keypoints, and counts all points. ``doubling`` times fits of generated sheets whose
+frames or points double twice.
 
 The sheets are read from the folder that NRSFM_LEARN_DATA names.
 """
