@@ -158,7 +158,9 @@ plt.show()
 # What to make of it
 # ------------------
 # The methods at the top of the table suppose what this sequence was made to have, a low rank and
-# the right number of bases. A rigid shape cannot follow the arms. The trajectory basis was given as
-# many cosines as there are basis shapes, and other data would want more. The networks have had a
-# small part of their training; what they reach with bare defaults is in :doc:`../benchmarks`, and
-# :doc:`../user_guide/classical` and :doc:`../user_guide/deep_nrsfm` say what each method assumes.
+# the right number of bases. A rigid shape cannot follow the arms, and a body is no sheet:
+# :class:`~nrsfm_learn.classical.IsometricNRSfM` is here to be shown, not to be used so. The
+# trajectory basis was given as many cosines as there are basis shapes, and other data would want
+# more. The networks have had a small part of their training; what they reach with bare defaults is
+# in :doc:`../benchmarks`, and :doc:`../user_guide/classical` and :doc:`../user_guide/deep_nrsfm`
+# say what each method assumes.
