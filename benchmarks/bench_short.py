@@ -53,6 +53,8 @@ METHODS = {
     "EM-PPCA": ("EMPPCA", {}, None, None),
     "EM-PPCA, rigid": ("EMPPCA", {"init": "rigid"}, None, None),
     "EM-PPCA, dynamics": ("EMPPCA", {"dynamics": True, "n_bases": 8}, None, None),
+    "SPS": ("CompressibleNRSfM", {}, None, None),
+    "SPS, blocks": ("CompressibleNRSfM", {"cameras": "blocks"}, None, None),
     "PR": ("ProcrusteanRegression", {}, None, None),
     "PR, nuclear norm": ("ProcrusteanRegression", {"regularizer": "nuclear_norm"}, None, None),
     "PR, rigid": ("ProcrusteanRegression", {"init": "rigid"}, None, None),

@@ -233,6 +233,10 @@ class BaseClassicalNRSfM(BaseNRSfM):
                 field[~known] = new
         return Reconstruction(*fields)
 
+    def _lift_with(self, tracks, model):
+        """Return the :class:`BasisLift` of unseen frames."""
+        return lift_with_basis(tracks.points, tracks.weights, model, scale=self._lifts_scale)
+
     @torch.no_grad()
     def _lift_unseen(self, observations):
         device = resolve_device(self.device)
@@ -248,7 +252,7 @@ class BaseClassicalNRSfM(BaseNRSfM):
             self.noise_ / size,
             tensor(self.candidate_shapes_),
         )
-        lift = lift_with_basis(tracks.points, tracks.weights, model, scale=self._lifts_scale)
+        lift = self._lift_with(tracks, model)
         translations = tracks.centers + size * lift.offsets
         flat = torch.zeros_like(translations[:, :1])
         return _reconstruction(
