@@ -60,7 +60,8 @@ def draw(ax, shape, category, color):
 figure, axes = plt.subplots(2, 6, figsize=(10, 3.6), layout="constrained")
 for column, name in zip(axes.T, names, strict=True):
     frame = np.flatnonzero(data.categories == name)[0]
-    truth, found = (X[frame] - np.nanmean(X[frame], axis=0) for X in (data.X, model.reconstruction_))
+    truth, found = data.X[frame], model.reconstruction_[frame]
+    truth, found = truth - np.nanmean(truth, axis=0), found - np.nanmean(found, axis=0)
     flipped = found * [1, 1, -1]
     if np.nansum((truth - flipped) ** 2) < np.nansum((truth - found) ** 2):
         found = flipped

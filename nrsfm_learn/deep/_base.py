@@ -15,12 +15,12 @@ from sklearn.utils.validation import check_is_fitted
 from .._starts import Ladder, Start
 from .._torch import draw_seed, make_generator, resolve_device
 from .._training import TrainingOptions, train_starts, verbose_progress
+from .._unit_plane import on_unit_plane
 from ..base import BaseNRSfM, TooPoorWarning
 from ..geometry import project_perspective
 from ..model_selection import neighbor_distance_variation
 from ._confidence import error_quantile, object_size, probability_right, spread_of
 from ._criteria import CRITERIA, start_criteria
-from ._frames import on_unit_plane
 
 # Fewest iterations that several starts are worth: below, none is told from another.
 _MIN_ITER = 1000

@@ -8,7 +8,6 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._torch import to_numpy
-from .._unit_plane import on_unit_plane
 from ..base import NRSfMTags, Reconstruction
 from ..geometry import perspective_translation
 from ..preprocessing import center_on_visible

@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._frame_keys import frame_keys
 from .._torch import to_numpy, to_tensor
-from .._unit_plane import on_unit_plane
 from ..base import NRSfMTags, Reconstruction
 from ._base import BaseDeepNRSfM
 from ._frames import image_gain, normalize_frames
