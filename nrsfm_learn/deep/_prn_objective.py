@@ -5,8 +5,7 @@ from torch import nn
 
 from ..geometry import procrustean_cost
 
-# Angle, radians, up to which rotations are sought in training; float32 resolves no less than a
-# hundredth of it.
+# Angle, radians, up to which rotations are sought in training.
 _ANGLE_TOL = 1e-4
 
 
@@ -48,9 +47,9 @@ class AlignedWindowsObjective(nn.Module):
         windows,
         *,
         generator,
-        regularization=0.05,
-        hide_fraction=0.0,
-        freeze_start=None,
+        regularization,
+        hide_fraction,
+        freeze_start,
     ):
         super().__init__()
         self.module = module
@@ -65,34 +64,27 @@ class AlignedWindowsObjective(nn.Module):
 
     def before_step(self, iteration):
         """Freeze the statistics of batch normalisation in the second phase."""
-        self.module.train(self.freeze_start is None or iteration < self.freeze_start)
+        self.module.train(iteration < self.freeze_start)
 
     def forward(self, index, iteration):
         """Return the objective of some windows."""
         valid = self.valid[index]
-        n_windows, length = valid.shape
         # Padding must not count in the statistics of batch normalisation.
         frames = self.frames.take(self.index[index][valid])
         shown = frames.hidden(self.hide_fraction, self.generator)
         lifted = self.module(shown.points, shown.visible)
-        if valid.all():
-            X, W, weights = (
-                a.unflatten(0, (n_windows, length))
-                for a in (lifted, frames.points, self._weights(frames))
-            )
-        else:
-            # A shape of zeros turns no other and adds nothing to the norm.
-            X, W, weights = (
-                a.new_zeros(n_windows, length, *a.shape[1:]).masked_scatter(
-                    valid.reshape(valid.shape + (1,) * (a.ndim - 1)), a
-                )
-                for a in (lifted, frames.points, self._weights(frames))
-            )
+        weights = frames.visible if frames.weights is None else frames.visible * frames.weights
         cost = procrustean_cost(
-            X, W, weights, regularization=self.regularization, tol=_ANGLE_TOL
+            *(_in_windows(a, valid) for a in (lifted, frames.points, weights)),
+            regularization=self.regularization,
+            tol=_ANGLE_TOL,
         )
         return cost.sum() / len(lifted)
 
-    @staticmethod
-    def _weights(frames):
-        return frames.visible if frames.weights is None else frames.visible * frames.weights
+
+def _in_windows(rows, valid):
+    """Put one row a frame into windows. Padding is zero, which turns no other shape in an
+    alignment and adds nothing to a norm.
+    """
+    places = valid.reshape(*valid.shape, *[1] * (rows.ndim - 1))
+    return rows.new_zeros(*valid.shape, *rows.shape[1:]).masked_scatter(places, rows)

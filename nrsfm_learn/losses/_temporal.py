@@ -11,8 +11,8 @@ def temporal_smoothness_loss(X, valid=None, weights=None, *, order=1):
              {\sum_{w,t,p} \omega_{wtp}} \cdot P,
         \qquad \Delta x_{t} = x_{t + 1} - x_t
 
-    of order k = 1, which asks for slow points, or k = 2, which asks for even motion. The weight of a
-    difference is the product of those of the frames and points that it is made of.
+    of order k = 1, which asks for slow points, or k = 2, which asks for even motion. The weight of
+    a difference is the product of those of the frames and points that it is made of.
 
     Parameters
     ----------
@@ -51,7 +51,9 @@ def temporal_smoothness_loss(X, valid=None, weights=None, *, order=1):
     if order not in (1, 2):
         raise ValueError(f"order must be 1 or 2, of the difference; got {order!r}.")
     n_points = X.shape[-2]
-    share = X.new_ones(X.shape[:-1]) if weights is None else weights.to(X.dtype).expand(X.shape[:-1])
+    share = (
+        X.new_ones(X.shape[:-1]) if weights is None else weights.to(X.dtype).expand(X.shape[:-1])
+    )
     if valid is not None:
         share = share * valid.unsqueeze(-1)
     # Points without weight may hold anything.

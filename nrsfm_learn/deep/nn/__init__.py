@@ -2,8 +2,8 @@
 
 from ._block_sparse import block_soft_threshold
 from ._hierarchical import HierarchicalBlockSparseLifter, Lift
-from ._procrustean import ProcrusteanAutoEncoder
 from ._prn import ProcrusteanNetwork
+from ._procrustean import ProcrusteanAutoEncoder
 from ._residual_trunk import FactorizationNetwork, ResidualTrunk
 
 __all__ = [

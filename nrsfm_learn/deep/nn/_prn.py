@@ -4,10 +4,15 @@ import torch
 from torch import nn
 
 
-def _linear(n_inputs, n_outputs, generator):
+# Standard deviation of the initial weights of the last layers, so that training begins with shapes
+# that are smaller than the keypoints.
+_LAST_DEVIATION = 0.01
+
+
+def _linear(n_inputs, n_outputs, generator, deviation=None):
     layer = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs)
+    deviation = (2 / n_inputs) ** 0.5 if deviation is None else deviation
     with torch.no_grad():
-        deviation = (2 / n_inputs) ** 0.5
         layer.weight.copy_(deviation * torch.randn(n_outputs, n_inputs, generator=generator))
         layer.bias.zero_()
     return layer
@@ -70,10 +75,11 @@ class ProcrusteanNetwork(nn.Module):
             _Dense(3 * n_points, width, generator), _ResidualBlock(width, generator)
         )
         self.plane = nn.Sequential(
-            _ResidualBlock(width, generator), _linear(width, 2 * n_points, generator)
+            _ResidualBlock(width, generator),
+            _linear(width, 2 * n_points, generator, _LAST_DEVIATION),
         )
         self.depth = nn.Sequential(
-            _ResidualBlock(width, generator), _linear(width, n_points, generator)
+            _ResidualBlock(width, generator), _linear(width, n_points, generator, _LAST_DEVIATION)
         )
         self.register_buffer("reference", torch.zeros(n_points, 3))
 
