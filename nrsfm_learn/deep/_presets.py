@@ -161,15 +161,13 @@ def factorization_preset(preset, n_frames):
     }
 
 
-def prn_preset(preset, n_frames):
+def prn_preset(preset):
     """Return sizes, starts and schedule of Procrustean regression networks.
 
     Parameters
     ----------
     preset : {"auto", "quick", "paper"}
         As of :func:`deep_nrsfm_preset`; "paper" has the published sizes (hours on a CPU).
-    n_frames : int
-        Frames to fit.
 
     Returns
     -------
@@ -190,9 +188,9 @@ def prn_preset(preset, n_frames):
         }
     return {
         "width": 256,
-        "n_init": 2,
-        "max_iter": 1000 if preset == "quick" else 3000,
-        "batch_size": 4 if n_frames <= 1024 else 8,
+        "n_init": 1,
+        "max_iter": 1000 if preset == "quick" else 2000,
+        "batch_size": 8,
         "learning_rate": 1e-3,
         "schedule": "cosine",
     }

@@ -20,7 +20,7 @@ from .nn import ProcrusteanNetwork
 # Frames whose mean orients the canonical shapes, spread over the data.
 _N_REFERENCE = 512
 # Of frame_step="auto".
-_LONGEST_STEP = 8
+_LONGEST_STEP = 4
 
 
 class PRN(BaseDeepNRSfM):
@@ -48,7 +48,7 @@ class PRN(BaseDeepNRSfM):
         Frames from one frame of a window to the next. A window has to see the object turn: the
         nuclear norm prefers flat shapes where the camera hardly moves. The publication has
         consecutive frames, 1; "auto" lets a window span the clip of median length, with steps of
-        no more than 8.
+        no more than 4.
     regularization : float, default=0.05
         :math:`\lambda`, for keypoints that are scaled to a mean spread of 1.
     camera : {"orthographic", "weak_perspective"}, default="orthographic"
@@ -256,7 +256,7 @@ class PRN(BaseDeepNRSfM):
     # -------------------------------------------------------------------------------------
 
     def _fit(self, observations):
-        preset = prn_preset(self.preset, len(observations.W))
+        preset = prn_preset(self.preset)
         device, generator = self._start()
         windows = self._windows(observations)
         gain, self.gain_constant_ = image_gain(observations, self.camera, self.scale_method)

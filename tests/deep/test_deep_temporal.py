@@ -8,7 +8,14 @@ from nrsfm_learn._windows import cut_windows
 from nrsfm_learn.datasets import make_low_rank
 from nrsfm_learn.deep._temporal import WindowedObjective, training_windows
 
-SMALL = {"max_iter": 20, "batch_size": 32, "n_init": 1, "random_state": 0, "device": "cpu"}
+SMALL = {
+    "max_iter": 80,
+    "batch_size": 32,
+    "learning_rate": 1e-2,
+    "n_init": 1,
+    "random_state": 0,
+    "device": "cpu",
+}
 METHODS = [
     PAUL(widths=[16], encoder_width=16, **SMALL),
     PAUL(widths=[16], codes="free", cycle_weight=0, **SMALL),

@@ -151,9 +151,9 @@ def test_network():
 @pytest.fixture(scope="module")
 def rigid():
     data = make_low_rank(200, 12, rank=1, views="turntable", clips=2, random_state=0)
-    return data, PRN(width=64, max_iter=400, window=25, random_state=0, device="cpu").fit(
-        data.W, groups=data.groups
-    )
+    return data, PRN(
+        width=48, max_iter=300, window=25, frame_step=2, random_state=0, device="cpu"
+    ).fit(data.W, groups=data.groups)
 
 
 def test_it_learns_a_rigid_shape_that_turns(rigid):
@@ -177,7 +177,7 @@ def test_frames_are_lifted_one_by_one(rigid):
     whole = model.transform(data.W)
     np.testing.assert_allclose(model.transform(data.W[7:8]), whole[7:8], atol=1e-5)
     # The keypoints are where they were seen.
-    np.testing.assert_allclose(whole[..., :2], data.W, atol=1e-9)
+    np.testing.assert_allclose(whole[..., :2], data.W, atol=1e-6)
 
 
 def test_groups_decide_what_is_aligned():
@@ -212,10 +212,10 @@ def test_same_seed_and_saving(tmp_path):
 
 
 def test_presets():
-    paper = prn_preset("paper", 10**6)
+    paper = prn_preset("paper")
     assert (paper["width"], paper["max_iter"], paper["learning_rate"]) == (1024, 70_000, 1e-4)
     assert (paper["step_size"], paper["step_factor"]) == (5000, 0.8)
-    assert prn_preset("quick", 100)["max_iter"] < prn_preset("auto", 100)["max_iter"]
+    assert prn_preset("quick")["max_iter"] < prn_preset("auto")["max_iter"]
 
 
 @pytest.mark.parametrize(
