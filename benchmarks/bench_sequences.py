@@ -152,6 +152,9 @@ def temporal(args):
         for cls in (PAUL, DeepNRSfMPP):
             for weight in (0.0, 0.1, 1.0):
                 estimator = cls(n_init=1, temporal_weight=weight, random_state=args.seed)
+                if cls is PAUL:
+                    # Keypoints kept where they were seen would hide what the network does.
+                    estimator.set_params(keep_observed=False)
                 name = f"S{subject:02d} {cls.__name__} temporal_weight={weight}"
                 report(name, estimator, W, X, groups, new, args.budget)
                 found = jitter(estimator.shapes_, groups[~new])
