@@ -21,8 +21,13 @@ import numpy as np
 import torch
 
 from nrsfm_learn import C3DPO, PAUL, PRN, DeepNRSfMPP
+from nrsfm_learn._records import Observations
+from nrsfm_learn._starts import Lane, Start
+from nrsfm_learn._torch import make_generator
+from nrsfm_learn._windows import cut_windows
 from nrsfm_learn.datasets import load_cmu_joints, make_articulated_body
-from nrsfm_learn.deep.nn import ProcrusteanNetwork
+from nrsfm_learn.deep._frames import image_gain, normalize_frames
+from nrsfm_learn.deep._prn_objective import AlignedWindowsObjective
 from nrsfm_learn.geometry import aligned_nuclear_norm
 from nrsfm_learn.metrics import normalized_error
 
@@ -171,19 +176,34 @@ def temporal(args):
                 print(f"    jitter of the canonical shapes {100 * found:.2f}%", flush=True)
 
 
+def one_step(module, body, device):
+    """Return a function that takes a training step of 8 windows of 32 frames."""
+    observations = Observations(body.W, body.visible, groups=body.groups)
+    gain, _ = image_gain(observations, "orthographic", "spread")
+    frames, _ = normalize_frames(observations, "orthographic", gain, device)
+    objective = AlignedWindowsObjective(
+        module,
+        frames,
+        cut_windows(len(body.W), body.groups, window=32, step=4),
+        generator=make_generator(0, device),
+        regularization=0.05,
+        hide_fraction=0.0,
+        freeze_start=1,
+    )
+    lane = Lane([0], [Start(module, objective)], 1e-3)
+    index = torch.arange(8, device=device)
+    return lambda: lane.step(index, 0, 1e-3, 10.0)
+
+
 def throughput(args):
     """Print frames per second of training and lifting, and of the bare matrix products."""
     body = make_articulated_body(4096, views="smooth", random_state=0)
     for width in (256, 1024):
-        model = PRN(width=width, random_state=0, device=args.device)
-        times = []
-        for max_iter in (5, 15):
-            begin = time.process_time()
-            model.set_params(max_iter=max_iter).fit(body.W, groups=body.groups)
-            times.append(time.process_time() - begin)
-        step = (times[1] - times[0]) / 10
+        model = PRN(width=width, max_iter=1, random_state=0, device=args.device)
+        model.fit(body.W, groups=body.groups)
         lift = clock(lambda model=model: model.transform(body.W), 3)
-        module = ProcrusteanNetwork(31, width)
+        module = model.module_
+        step = clock(one_step(module, body, torch.device(args.device)), 5)
         layers = [m.weight.detach() for m in module.modules() if isinstance(m, torch.nn.Linear)]
         x, y = ([torch.randn(256, w.shape[k]) for w in layers] for k in (1, 0))
 
