@@ -16,6 +16,7 @@ _EXPORTS = {
     "DeepNRSfMPP": "nrsfm_learn.deep.DeepNRSfMPP",
     "MultiCategoryLifter": "nrsfm_learn.deep.MultiCategoryLifter",
     "PAUL": "nrsfm_learn.deep.PAUL",
+    "PRN": "nrsfm_learn.deep.PRN",
     "ColumnSpaceFitting": "nrsfm_learn.classical.ColumnSpaceFitting",
     "CompressibleNRSfM": "nrsfm_learn.classical.CompressibleNRSfM",
     "EMPPCA": "nrsfm_learn.classical.EMPPCA",

@@ -26,7 +26,7 @@ class DeepNRSfM(DeepNRSfMPP):
         As in :class:`DeepNRSfMPP`.
     cycle_weight : float, default=0.0
         As in :class:`DeepNRSfMPP`, off as published.
-    hide_fraction, code_l1, symmetry_weight, symmetric_bones
+    hide_fraction, temporal_weight, code_l1, symmetry_weight, symmetric_bones
         As in :class:`DeepNRSfMPP`.
     scale_method, scale_correction, bones
         As in :class:`DeepNRSfMPP`.
@@ -77,6 +77,7 @@ class DeepNRSfM(DeepNRSfMPP):
         camera="orthographic",
         cycle_weight=0.0,
         hide_fraction="auto",
+        temporal_weight=0.0,
         code_l1=0.0,
         symmetry_weight=0.0,
         symmetric_bones=None,
@@ -112,6 +113,7 @@ class DeepNRSfM(DeepNRSfMPP):
             code_readout="linear",
             cycle_weight=cycle_weight,
             hide_fraction=hide_fraction,
+            temporal_weight=temporal_weight,
             code_l1=code_l1,
             symmetry_weight=symmetry_weight,
             symmetric_bones=symmetric_bones,

@@ -2,6 +2,7 @@
 
 from ._block_sparse import block_soft_threshold
 from ._hierarchical import HierarchicalBlockSparseLifter, Lift
+from ._prn import ProcrusteanNetwork
 from ._procrustean import ProcrusteanAutoEncoder
 from ._residual_trunk import FactorizationNetwork, ResidualTrunk
 
@@ -10,6 +11,7 @@ __all__ = [
     "HierarchicalBlockSparseLifter",
     "Lift",
     "ProcrusteanAutoEncoder",
+    "ProcrusteanNetwork",
     "ResidualTrunk",
     "block_soft_threshold",
 ]
