@@ -14,6 +14,7 @@ _EXPORTS = {
     "AutoDecoderLifter": "nrsfm_learn.deep.AutoDecoderLifter",
     "DeepNRSfM": "nrsfm_learn.deep.DeepNRSfM",
     "DeepNRSfMPP": "nrsfm_learn.deep.DeepNRSfMPP",
+    "DiffusionPosePrior": "nrsfm_learn.priors.DiffusionPosePrior",
     "MultiCategoryLifter": "nrsfm_learn.deep.MultiCategoryLifter",
     "PAUL": "nrsfm_learn.deep.PAUL",
     "ColumnSpaceFitting": "nrsfm_learn.classical.ColumnSpaceFitting",
@@ -45,6 +46,7 @@ _SUBMODULES = frozenset(
         "model_selection",
         "plotting",
         "preprocessing",
+        "priors",
         "report",
         "testing",
     }
