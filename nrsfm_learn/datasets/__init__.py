@@ -3,6 +3,7 @@
 from nrsfm_learn.datasets._asf_amc import load_asf_amc
 from nrsfm_learn.datasets._body import make_articulated_body
 from nrsfm_learn.datasets._c3dpo_json import load_c3dpo_json
+from nrsfm_learn.datasets._camera_path import make_camera_path
 from nrsfm_learn.datasets._low_rank import make_low_rank
 from nrsfm_learn.datasets._recorded import get_data_home, load_cmu_joints, load_short_sequence
 from nrsfm_learn.datasets._rigid_category import make_rigid_category
@@ -18,6 +19,7 @@ __all__ = [
     "load_short_sequence",
     "make_articulated_body",
     "make_bending_sheet",
+    "make_camera_path",
     "make_low_rank",
     "make_rigid_category",
     "make_surface_body",

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 from sklearn.utils import check_random_state
 
-from nrsfm_learn.datasets._cameras import observe, split_clips
+from nrsfm_learn.datasets._cameras import clip_labels, observe, views_name
 from nrsfm_learn.datasets._hiding import hidden_by_capsules
 from nrsfm_learn.datasets._motion import FPS, joint_angles
 from nrsfm_learn.datasets._skeleton import make_skeleton
@@ -52,9 +52,10 @@ def make_articulated_body(
         Height of the person, metres.
     camera : {"orthographic", "weak_perspective", "perspective"}
         Kind of projection.
-    views : {"random", "smooth", "turntable", "upright"}
+    views : {"random", "smooth", "turntable", "upright"} or array-like
         Camera of each frame: independent and uniform over all rotations; on a smooth path in each
-        clip; one turn round the vertical in each clip; independent but upright.
+        clip; one turn round the vertical in each clip; independent but upright. Or
+        rotations (n_frames, 3, 3), such as those of :func:`make_camera_path`.
     depth_ratio : float
         Perspective only: mean over frames of the object's extent in depth divided by the distance
         of its centre.
@@ -114,7 +115,7 @@ def make_articulated_body(
     rng = check_random_state(random_state)
     if height <= 0:
         raise ValueError(f"height must be positive, in metres, got {height}.")
-    groups = split_clips(n_frames, clips)
+    groups = clip_labels(n_frames, clips)
     skeleton = make_skeleton(height, rng)
     angles, motions = joint_angles(skeleton, groups, motion, rng)
     joints = skeleton.pose(angles)
@@ -133,7 +134,8 @@ def make_articulated_body(
         min_visible=min_visible,
         names=skeleton.names,
         edges=skeleton.edges,
-        descr=f"Generated articulated body, motion {motion!r}, {camera} camera, {views} views.",
+        descr=f"Generated articulated body, motion {motion!r}, {camera} camera, "
+        f"{views_name(views)} views.",
         occluder=partial(
             hidden_by_capsules,
             bones=np.array(skeleton.edges),

@@ -6,13 +6,12 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 from sklearn.utils import Bunch
 
+from nrsfm_learn.datasets._camera_path import path_angles, upright_rotations
 from nrsfm_learn.datasets._hiding import HIDINGS, hide
 
 CAMERAS = ("orthographic", "weak_perspective", "perspective")
 VIEWS = ("random", "smooth", "turntable", "upright")
 
-# Objects are described with y up and z to the front; a camera has y down and looks along +z.
-_FACING = np.diag([1.0, -1.0, -1.0])
 _OFFSET = 0.1
 _TYPICAL_CLIP = 150
 _DISTANCE_SPREAD = 0.15
@@ -54,7 +53,7 @@ def smooth_signals(groups, n_signals, rng, *, period=60.0):
     return signals
 
 
-def split_clips(n_frames, clips, *, name="clips"):
+def clip_labels(n_frames, clips, *, name="clips"):
     """Clip index of each frame, for a number of clips of nearly equal length.
 
     Parameters
@@ -86,11 +85,11 @@ def view_rotations(views, groups, rng):
 
     Parameters
     ----------
-    views : {"random", "smooth", "turntable", "upright"}
+    views : {"random", "smooth", "turntable", "upright"} or ndarray of shape (n_frames, 3, 3)
         "random": independent and uniform over SO(3). "smooth": in each clip a camera that starts
         anywhere, goes round the vertical and nods slowly. "turntable": one full turn in each clip
         at a constant elevation. "upright": independent, any azimuth, elevation from -10 to 45
-        degrees, roll within 5 degrees.
+        degrees, roll within 5 degrees. An array is what is returned.
     groups : ndarray of shape (n_frames,)
         Clip of each frame.
     rng : numpy.random.RandomState
@@ -101,6 +100,8 @@ def view_rotations(views, groups, rng):
     ndarray of shape (n_frames, 3, 3)
     """
     n = len(groups)
+    if not isinstance(views, str):
+        return np.asarray(views, dtype=float)
     if views == "random":
         return quaternions_to_matrices(rng.normal(size=(n, 4)))
     azimuth, elevation, roll = np.empty(n), np.empty(n), np.zeros(n)
@@ -108,40 +109,20 @@ def view_rotations(views, groups, rng):
         azimuth[:] = rng.uniform(0, 2 * np.pi, n)
         elevation[:] = np.deg2rad(rng.uniform(-10, 45, n))
         roll[:] = np.deg2rad(rng.uniform(-5, 5, n))
-    else:
+    elif views == "turntable":
         for clip in np.unique(groups):
             frames = np.flatnonzero(groups == clip)
             start, tilt = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(0, 20))
-            time = np.arange(len(frames))
-            if views == "turntable":
-                azimuth[frames] = start + 2 * np.pi * time / len(frames)
-                elevation[frames] = tilt
-            else:
-                speed = np.deg2rad(rng.uniform(0.5, 1.5)) * rng.choice([-1, 1])
-                azimuth[frames] = start + speed * time
-                swing, period = np.deg2rad(rng.uniform(5, 15)), rng.uniform(150, 300)
-                elevation[frames] = tilt + swing * np.sin(2 * np.pi * time / period)
+            azimuth[frames] = start + 2 * np.pi * np.arange(len(frames)) / len(frames)
+            elevation[frames] = tilt
+    else:
+        azimuth, elevation = path_angles(groups, rng)
     return upright_rotations(azimuth, elevation, roll)
 
 
-def upright_rotations(azimuth, elevation, roll):
-    """Rotations from object to camera frame, of cameras that stand more or less upright.
-
-    Parameters
-    ----------
-    azimuth : ndarray of shape (n,)
-        Radians round the object's vertical, 0 in front of it.
-    elevation : ndarray of shape (n,)
-        Radians above the horizon.
-    roll : ndarray of shape (n,)
-        Radians about the line of sight.
-
-    Returns
-    -------
-    ndarray of shape (n, 3, 3)
-    """
-    turn = Rotation.from_euler("YXZ", np.stack([azimuth, -elevation, roll], 1)).inv().as_matrix()
-    return _FACING @ turn
+def views_name(views):
+    """Return what descriptions call the views."""
+    return views if isinstance(views, str) else "given"
 
 
 def project(X, camera="orthographic", *, scales=None, intrinsics=None):
@@ -274,11 +255,11 @@ def observe(
 def _check_options(camera, views, missing, occlusion, noise, depth_ratio, min_visible, shapes):
     for name, value, allowed in (
         ("camera", camera, CAMERAS),
-        ("views", views, VIEWS),
         ("occlusion", occlusion, HIDINGS),
     ):
         if value not in allowed:
             raise ValueError(f"{name} must be one of {list(allowed)}, got {value!r}.")
+    _check_views(views, len(shapes))
     if not 0 <= missing < 1:
         raise ValueError(f"missing is a fraction, 0 <= missing < 1, got {missing}.")
     if noise < 0:
@@ -294,10 +275,32 @@ def _check_options(camera, views, missing, occlusion, noise, depth_ratio, min_vi
         )
 
 
+def _check_views(views, n_frames):
+    if isinstance(views, str):
+        if views not in VIEWS:
+            raise ValueError(
+                f"views must be one of {list(VIEWS)} or an array of rotations, got {views!r}."
+            )
+        return
+    R = np.asarray(views, dtype=float)
+    if R.shape != (n_frames, 3, 3):
+        raise ValueError(
+            f"views must be rotations of shape (n_frames, 3, 3) = ({n_frames}, 3, 3), got "
+            f"{R.shape}; make_camera_path returns such ones."
+        )
+    wrong = ~(np.abs(R @ R.swapaxes(1, 2) - np.eye(3)).max((1, 2)) < 1e-6)
+    wrong |= ~(np.linalg.det(np.where(np.isfinite(R), R, 0)) > 0)
+    if wrong.any():
+        raise ValueError(
+            f"views[{int(wrong.argmax())}] is no rotation: rows must be orthonormal and the "
+            f"determinant +1."
+        )
+
+
 def _placement(turned, groups, camera, views, depth_ratio, rng):
     """Return translations and scales that put the object a little off the camera's axis."""
     n = len(turned)
-    if views in ("random", "upright"):
+    if isinstance(views, str) and views in ("random", "upright"):
         signals = rng.uniform(-1, 1, size=(n, 3))
     else:
         signals = np.tanh(smooth_signals(groups, 3, rng, period=150.0))

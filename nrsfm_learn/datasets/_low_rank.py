@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_random_state
 
-from nrsfm_learn.datasets._cameras import observe, smooth_signals, split_clips
+from nrsfm_learn.datasets._cameras import clip_labels, observe, smooth_signals, views_name
 
 
 def make_low_rank(
@@ -48,9 +48,10 @@ def make_low_rank(
         frames.
     camera : {"orthographic", "weak_perspective", "perspective"}
         Kind of projection.
-    views : {"random", "smooth", "turntable", "upright"}
+    views : {"random", "smooth", "turntable", "upright"} or array-like
         Camera of each frame: independent and uniform over all rotations; on a smooth path in each
-        clip; one turn round the vertical in each clip; independent but upright.
+        clip; one turn round the vertical in each clip; independent but upright. Or
+        rotations (n_frames, 3, 3), such as those of :func:`make_camera_path`.
     depth_ratio : float
         Perspective only: mean over frames of the object's extent in depth divided by the distance
         of its centre.
@@ -110,7 +111,7 @@ def make_low_rank(
     (2, 20, 3)
     """
     rng = check_random_state(random_state)
-    groups = split_clips(n_frames, clips)
+    groups = clip_labels(n_frames, clips)
     if not isinstance(n_points, Integral) or n_points < 4:
         raise ValueError(f"n_points must be an integer, at least 4, got {n_points!r}.")
     largest = min(n_frames, 3 * (n_points - 1))
@@ -143,7 +144,7 @@ def make_low_rank(
         min_visible=min_visible,
         names=[f"point{i}" for i in range(n_points)],
         edges=[],
-        descr=f"Generated shapes of rank {rank}, {camera} camera, {views} views.",
+        descr=f"Generated shapes of rank {rank}, {camera} camera, {views_name(views)} views.",
         basis=basis,
         coefficients=coefficients,
     )

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 from sklearn.utils import check_random_state
 
-from nrsfm_learn.datasets._cameras import observe, split_clips
+from nrsfm_learn.datasets._cameras import clip_labels, observe, views_name
 from nrsfm_learn.datasets._hiding import hidden_by_mesh
 from nrsfm_learn.datasets._rigid_shapes import RIGID_SHAPES
 
@@ -43,9 +43,10 @@ def make_rigid_category(
         frames show the same object, as in a video that goes round it.
     camera : {"orthographic", "weak_perspective", "perspective"}
         Kind of projection.
-    views : {"random", "smooth", "turntable", "upright"}
+    views : {"random", "smooth", "turntable", "upright"} or array-like
         Camera of each frame: independent and uniform over all rotations; on a smooth path round
-        each instance; one turn round each instance; independent but upright.
+        each instance; one turn round each instance; independent but upright. Or
+        rotations (n_frames, 3, 3).
     depth_ratio : float
         Perspective only: mean over frames of the object's extent in depth divided by the distance
         of its centre.
@@ -104,7 +105,7 @@ def make_rigid_category(
     if category not in RIGID_SHAPES:
         raise ValueError(f"category must be one of {sorted(RIGID_SHAPES)}, got {category!r}.")
     n_instances = n_frames if n_instances is None else n_instances
-    groups = split_clips(n_frames, n_instances, name="n_instances")
+    groups = clip_labels(n_frames, n_instances, name="n_instances")
     if occlusion == "contiguous" and n_instances == n_frames:
         raise ValueError(
             "occlusion='contiguous' hides keypoints in blocks of time, but every frame shows "
@@ -129,7 +130,7 @@ def make_rigid_category(
         min_visible=min_visible,
         names=names,
         edges=[(names.index(a), names.index(b)) for a, b in sample.edges],
-        descr=f"Generated rigid category {category!r}, {camera} camera, {views} views.",
+        descr=f"Generated rigid category {category!r}, {camera} camera, {views_name(views)} views.",
         occluder=partial(
             hidden_by_mesh,
             vertices=(sample.vertices - centre)[groups],

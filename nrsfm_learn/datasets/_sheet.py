@@ -6,7 +6,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_random_state
 
-from nrsfm_learn.datasets._cameras import observe, smooth_signals, split_clips
+from nrsfm_learn.datasets._cameras import clip_labels, observe, smooth_signals, views_name
 from nrsfm_learn.datasets._hiding import hidden_by_mesh
 
 
@@ -60,9 +60,10 @@ def make_bending_sheet(
         frames.
     camera : {"orthographic", "weak_perspective", "perspective"}
         Kind of projection.
-    views : {"random", "smooth", "turntable", "upright"}
+    views : {"random", "smooth", "turntable", "upright"} or array-like
         Camera of each frame: independent and uniform over all rotations; on a smooth path in each
-        clip; one turn round the vertical in each clip; independent but upright.
+        clip; one turn round the vertical in each clip; independent but upright. Or
+        rotations (n_frames, 3, 3), such as those of :func:`make_camera_path`.
     depth_ratio : float
         Perspective only: mean over frames of the object's extent in depth divided by the distance
         of its centre.
@@ -131,7 +132,7 @@ def make_bending_sheet(
             "height and width must be positive and bending not negative, got "
             f"{height}, {width} and {bending}."
         )
-    groups = split_clips(n_frames, clips)
+    groups = clip_labels(n_frames, clips)
     v, u = np.meshgrid(
         np.linspace(height / 2, -height / 2, n_rows),
         np.linspace(-width / 2, width / 2, n_cols),
@@ -166,7 +167,7 @@ def make_bending_sheet(
         min_visible=min_visible,
         names=[f"r{i}c{j}" for i in range(n_rows) for j in range(n_cols)],
         edges=along + down,
-        descr=f"Generated bending sheet, {camera} camera, {views} views.",
+        descr=f"Generated bending sheet, {camera} camera, {views_name(views)} views.",
         occluder=partial(
             hidden_by_mesh,
             vertices=shapes - centre,

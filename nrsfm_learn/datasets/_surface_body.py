@@ -7,7 +7,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_random_state
 
-from nrsfm_learn.datasets._cameras import observe, split_clips
+from nrsfm_learn.datasets._cameras import clip_labels, observe
 from nrsfm_learn.datasets._hiding import hidden_by_capsules
 from nrsfm_learn.datasets._kinematics import forward_kinematics
 from nrsfm_learn.datasets._motion import joint_angles
@@ -145,7 +145,7 @@ def make_surface_body(
         raise ValueError(f"height must be positive, in metres, got {height}.")
     if views not in ("random", "upright"):
         raise ValueError(f"views must be 'random' or 'upright', got {views!r}.")
-    groups = split_clips(n_frames, n_frames)
+    groups = clip_labels(n_frames, n_frames)
     if not isinstance(n_people, Integral) or n_people < 1:
         raise ValueError(f"n_people must be a positive integer, got {n_people!r}.")
     skeletons = [clothe(make_skeleton(height, rng)) for _ in range(min(n_people, n_frames))]

@@ -6,6 +6,7 @@ for methods of your own.
 
 from ._categories import CategoryLayout, split_categories, stack_categories
 from ._center import CenterOnVisible, center_on_visible
+from ._clips import split_clips, stack_clips
 from ._hide import HideKeypoints, hide_keypoints
 from ._metric_scale import MetricScale, metric_scale
 from ._poor_frames import FlagPoorFrames, flag_poor_frames
@@ -29,7 +30,9 @@ __all__ = [
     "metric_scale",
     "pixels_to_unit_plane",
     "split_categories",
+    "split_clips",
     "stack_categories",
+    "stack_clips",
     "swap_left_right",
     "swap_permutation",
     "unit_plane_to_pixels",

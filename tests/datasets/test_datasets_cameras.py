@@ -9,10 +9,10 @@ from nrsfm_learn.datasets import (
     make_rigid_category,
 )
 from nrsfm_learn.datasets._cameras import (
+    clip_labels,
     project,
     quaternions_to_matrices,
     smooth_signals,
-    split_clips,
     view_rotations,
 )
 
@@ -49,7 +49,7 @@ def test_projection_reproduces_w(make, camera, intrinsics):
 
 @pytest.mark.parametrize("views", VIEWS)
 def test_rotations_are_proper(views):
-    groups = split_clips(60, 3)
+    groups = clip_labels(60, 3)
     R = view_rotations(views, groups, np.random.RandomState(0))
     np.testing.assert_allclose(
         R @ R.swapaxes(1, 2), np.broadcast_to(np.eye(3), R.shape), atol=1e-12
@@ -67,7 +67,7 @@ def test_random_views_are_uniform():
 
 @pytest.mark.parametrize("views", ["smooth", "turntable"])
 def test_paths_are_smooth_within_clips(views):
-    R = view_rotations(views, split_clips(300, 3), np.random.RandomState(0))
+    R = view_rotations(views, clip_labels(300, 3), np.random.RandomState(0))
     turn = np.einsum("fij,fij->f", R[1:], R[:-1])
     angle = np.rad2deg(np.arccos(np.clip((turn - 1) / 2, -1, 1)))
     cut = np.isin(np.arange(299), [99, 199])
@@ -151,7 +151,7 @@ def test_quaternions_are_scalar_first():
 
 
 def test_smooth_signals():
-    groups = split_clips(20_000, 20)
+    groups = clip_labels(20_000, 20)
     x = smooth_signals(groups, 5, np.random.RandomState(0), period=40.0)
     np.testing.assert_allclose(x.std(0), 1, atol=0.15)
     np.testing.assert_allclose(x.mean(0), 0, atol=0.1)
@@ -161,6 +161,6 @@ def test_smooth_signals():
 
 
 def test_split_clips():
-    assert split_clips(10, 3).tolist() == [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
-    assert split_clips(450, None).max() == 2
-    assert split_clips(5, None).tolist() == [0] * 5
+    assert clip_labels(10, 3).tolist() == [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert clip_labels(450, None).max() == 2
+    assert clip_labels(5, None).tolist() == [0] * 5
