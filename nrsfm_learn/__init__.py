@@ -16,6 +16,7 @@ _EXPORTS = {
     "DeepNRSfMPP": "nrsfm_learn.deep.DeepNRSfMPP",
     "DiffusionPosePrior": "nrsfm_learn.priors.DiffusionPosePrior",
     "MultiCategoryLifter": "nrsfm_learn.deep.MultiCategoryLifter",
+    "NRSfMFormer": "nrsfm_learn.deep.NRSfMFormer",
     "PAUL": "nrsfm_learn.deep.PAUL",
     "ColumnSpaceFitting": "nrsfm_learn.classical.ColumnSpaceFitting",
     "EMPPCA": "nrsfm_learn.classical.EMPPCA",

@@ -147,6 +147,25 @@ class BaseDeepNRSfM(BaseNRSfM):
         self._seed = draw_seed(self.random_state)
         return device, make_generator(self._seed, device)
 
+    def _start_module(self, device):
+        """Build the network; with ``warm_start`` give it the parameters of the last fit, and return
+        whether there were any.
+        """
+        present = getattr(self, "module_", None) if self.warm_start else None
+        self.module_ = self._build_module(self._seed).to(device)
+        if present is None:
+            return False
+        try:
+            self.module_.load_state_dict(present.state_dict())
+        except RuntimeError as error:
+            self.module_ = present
+            raise ValueError(
+                "warm_start=True goes on from the network of the last fit, which has other points, "
+                f"sizes or settings than this one ({error}). Fit the same points with the same "
+                "settings, or set warm_start=False."
+            ) from error
+        return True
+
     def _starts(self, first, objective_of, n_init, device):
         """Return the starts of a fit: the module that is there, and others like it.
 
@@ -238,6 +257,10 @@ class BaseDeepNRSfM(BaseNRSfM):
             task.call_on_fit_task_end(estimator=self)
         self.module_ = starts[result.chosen].module
         return result
+
+    def _comparison_frames(self, n_frames, observations):
+        """Return some ``n_frames`` frames, spread over the data, that starts are compared on."""
+        return np.unique(np.linspace(0, len(observations.W) - 1, n_frames).astype(int))
 
     def _keep_starts(self, starts, result):
         """Set ``inits_`` and ``runners_up_``."""

@@ -9,10 +9,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._torch import to_numpy, to_tensor
-from ..base import Reconstruction
 from ._base import BaseDeepNRSfM
 from ._categories import balanced_order, category_index, check_within, learn_categories
 from ._frames import image_gain, normalize_frames
+from ._place import place
 from ._presets import PRESETS, factorization_preset
 from .nn import FactorizationNetwork
 
@@ -226,25 +226,6 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
             )
         return gain
 
-    def _start_module(self, device):
-        """Build the network; with ``warm_start`` give it the parameters of the last fit, and return
-        whether there were any.
-        """
-        present = getattr(self, "module_", None) if self.warm_start else None
-        self.module_ = self._build_module(self._seed).to(device)
-        if present is None:
-            return False
-        try:
-            self.module_.load_state_dict(present.state_dict())
-        except RuntimeError as error:
-            self.module_ = present
-            raise ValueError(
-                "warm_start=True goes on from the network of the last fit, which has other points, "
-                f"sizes or settings than this one ({error}). Fit the same points with the same "
-                "settings, or set warm_start=False."
-            ) from error
-        return True
-
     def _build_module(self, seed=0):
         return FactorizationNetwork(
             self.n_points_in_,
@@ -271,23 +252,19 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
         module = self.module_.eval()
         features = module.features(frames.points, frames.visible)
         codes, rotations = module.codes(features), module.rotations(features)
-        arrays = (module.decode(codes, selection), rotations, frames.points)
-        shapes, R, seen = (to_numpy(a).astype(float) for a in arrays)
-
+        shapes, R = (
+            to_numpy(a).astype(float) for a in (module.decode(codes, selection), rotations)
+        )
         X = shapes @ R.swapaxes(1, 2)
-        visible = observations.visible[..., None]
-        # The best translation takes the visible mean to that of the keypoints, which is zero.
-        X[..., :2] -= np.mean(X[..., :2], axis=1, keepdims=True, where=visible)
-        if self.keep_observed:
-            X[..., :2] = np.where(visible, seen, X[..., :2])
         X[~points] = np.nan
-        translations = np.nanmean(X, axis=1)
-        references = self.gain_references_[index]
-        shapes = (X - translations[:, None]) @ R / references[:, None, None]
-        scales = references / gain
-        translations = translations / gain[:, None]
-        translations[:, :2] += centers
-        X = scales[:, None, None] * shapes @ R.swapaxes(1, 2) + translations[:, None]
-        found = (X, shapes, R, translations, scales, to_numpy(codes))
-        dtype = observations.W.dtype
-        return Reconstruction(*(a.astype(dtype, copy=False) for a in found))
+        found = place(
+            X,
+            R,
+            frames,
+            observations,
+            centers=centers,
+            gain=gain,
+            reference=self.gain_references_[index],
+            keep_observed=self.keep_observed,
+        )
+        return found._replace(codes=to_numpy(codes).astype(observations.W.dtype, copy=False))

@@ -159,3 +159,50 @@ def factorization_preset(preset, n_frames):
         "learning_rate": 1e-3,
         "schedule": "cosine",
     }
+
+
+def former_preset(preset, n_windows):
+    """Return sizes, weights and schedule of NRSfMFormer.
+
+    Parameters
+    ----------
+    preset : {"auto", "quick", "paper"}
+        As of :func:`deep_nrsfm_preset`; "paper" has the published sizes, 50 epochs of batches of
+        128, and no terms but the published.
+    n_windows : int
+        Windows to draw from.
+
+    Returns
+    -------
+    dict
+        ``width``, ``n_blocks``, ``n_heads``, ``rigidity_weight``, ``cycle_weight``, ``max_iter``,
+        ``batch_size``, ``learning_rate``, ``schedule`` and, in the paper's, when the rate falls by
+        how much.
+    """
+    if preset == "paper":
+        epoch = -(-n_windows // 128)
+        return {
+            "width": 512,
+            "n_blocks": 4,
+            "n_heads": 8,
+            "rigidity_weight": 0.0,
+            "cycle_weight": 0.0,
+            "max_iter": 50 * epoch,
+            "batch_size": 128,
+            "learning_rate": 5e-5,
+            "schedule": "step",
+            "step_size": epoch,
+            "step_factor": 0.99,
+        }
+    return {
+        "width": 32,
+        "n_blocks": 2,
+        # Attention with fewer than 8 features a head takes most of the time on a CPU.
+        "n_heads": 4,
+        "rigidity_weight": 2.5,
+        "cycle_weight": 1.0,
+        "max_iter": 500 if preset == "quick" else 4000,
+        "batch_size": 8,
+        "learning_rate": 2e-3,
+        "schedule": "cosine",
+    }

@@ -2,6 +2,7 @@
 
 from ._block_sparse import block_soft_threshold
 from ._hierarchical import HierarchicalBlockSparseLifter, Lift
+from ._mixed_encoder import MixedEncoder, MotionNetwork
 from ._procrustean import ProcrusteanAutoEncoder
 from ._residual_trunk import FactorizationNetwork, ResidualTrunk
 
@@ -9,6 +10,8 @@ __all__ = [
     "FactorizationNetwork",
     "HierarchicalBlockSparseLifter",
     "Lift",
+    "MixedEncoder",
+    "MotionNetwork",
     "ProcrusteanAutoEncoder",
     "ResidualTrunk",
     "block_soft_threshold",
