@@ -101,9 +101,9 @@ class DiffusionPosePrior(PersistenceMixin, BaseEstimator):
 
     Examples
     --------
-    >>> from nrsfm_learn.datasets import make_body
+    >>> from nrsfm_learn.datasets import make_articulated_body
     >>> from nrsfm_learn.priors import DiffusionPosePrior
-    >>> data = make_body(n_frames=60, random_state=0)
+    >>> data = make_articulated_body(60, random_state=0)
     >>> prior = DiffusionPosePrior(width=32, max_iter=20, random_state=0).fit(data.X)
     >>> prior.sample(data.W[:5], random_state=0).shape == data.X[:5].shape
     True
