@@ -103,6 +103,8 @@ class MixedEncoder(nn.Module):
             return nn.Parameter(_DEVIATION * torch.randn(*shape, generator=generator))
 
         self.embedding = _linear(3, width, generator)
+        self.frame_hidden = _linear(3 * n_points, 4 * width, generator)
+        self.frame_embedding = _linear(4 * width, width, generator)
         self.point_positions = draw(n_points + 1, width)
         self.frame_positions = draw(window + 1, width)
         self.pose_token = draw(width)
@@ -124,8 +126,10 @@ class MixedEncoder(nn.Module):
         present : Tensor of bool of shape (n_windows, window), optional
             False at frames that only fill up a short window: nothing attends to them.
         """
-        z = self.embedding(torch.cat((points, visible.unsqueeze(-1)), -1))
-        z = torch.cat((self.pose_token.expand_as(z[:, :, :1]), z), 2)
+        seen = torch.cat((points, visible.unsqueeze(-1)), -1)
+        frame = self.frame_embedding(functional.gelu(self.frame_hidden(seen.flatten(-2))))
+        z = self.embedding(seen)
+        z = torch.cat(((self.pose_token + frame).unsqueeze(2), z), 2)
         z = torch.cat((self.sequence_token.expand_as(z[:, :1]), z), 1)
         z = z + self.point_positions + self.frame_positions.unsqueeze(1)
         n, length, n_tokens, _ = z.shape
@@ -168,7 +172,8 @@ class MotionNetwork(nn.Module):
         self.n_points = n_points
         self.encoder = MixedEncoder(n_points, window, width, n_blocks, n_heads, generator)
         self.reference_head = _linear(width, 3 * n_points, generator) if reference else None
-        self.deformation_head = _linear(width, 3, generator)
+        weight = width**-0.5 * torch.randn(n_points, 3, width, generator=generator)
+        self.deformation_head = nn.Parameter(weight)
         # Small, so that the cameras begin near the identity that the bias is.
         self.rotation_head = _linear(width, 6, generator, deviation=_DEVIATION)
         with torch.no_grad():
@@ -187,7 +192,7 @@ class MotionNetwork(nn.Module):
             Centred reference shape of each window.
         """
         z = self.encoder(points, visible, present)
-        shapes = self.deformation_head(z[:, 1:, 1:])
+        shapes = (self.deformation_head @ z[:, 1:, 1:].unsqueeze(-1)).squeeze(-1)
         shapes = shapes - shapes.mean(-2, keepdim=True)
         reference = None
         if self.reference_head is not None:
