@@ -18,6 +18,7 @@ _EXPORTS = {
     "MultiCategoryLifter": "nrsfm_learn.deep.MultiCategoryLifter",
     "NRSfMFormer": "nrsfm_learn.deep.NRSfMFormer",
     "PAUL": "nrsfm_learn.deep.PAUL",
+    "PRN": "nrsfm_learn.deep.PRN",
     "ColumnSpaceFitting": "nrsfm_learn.classical.ColumnSpaceFitting",
     "EMPPCA": "nrsfm_learn.classical.EMPPCA",
     "ProcrusteanRegression": "nrsfm_learn.classical.ProcrusteanRegression",

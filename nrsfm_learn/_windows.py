@@ -48,7 +48,7 @@ def clip_numbers(groups, n_frames):
     return rank[number.reshape(-1)]
 
 
-def cut_windows(n_frames, groups=None, *, window, stride=None):
+def cut_windows(n_frames, groups=None, *, window, stride=None, step=1):
     """Cut clips into windows of consecutive frames.
 
     The frames of a clip are those with the same label, in order of appearance. In each clip windows
@@ -64,8 +64,10 @@ def cut_windows(n_frames, groups=None, *, window, stride=None):
     window : int
         Frames of a window.
     stride : int, default=None
-        Frames from the start of one window to that of the next, at most ``window``, so that every
-        frame is in one; by default ``window``.
+        Frames from the start of one window to that of the next, at most the frames that a window
+        spans, ``step * window``, so that every frame is in one; by default that many.
+    step : int, default=1
+        With k > 1 a window has every k-th frame, and k windows share what they span.
 
     Returns
     -------
@@ -75,30 +77,39 @@ def cut_windows(n_frames, groups=None, *, window, stride=None):
     Raises
     ------
     ValueError
-        If ``window`` or ``stride`` is out of range.
+        If ``window``, ``stride`` or ``step`` is out of range.
     """
-    stride = window if stride is None else stride
     if not isinstance(window, Integral) or window < 1:
         raise ValueError(f"window must be a positive number of frames, got {window!r}.")
-    if not isinstance(stride, Integral) or not 1 <= stride <= window:
+    if not isinstance(step, Integral) or step < 1:
+        raise ValueError(f"step must be a positive number of frames, got {step!r}.")
+    span = window * step
+    stride = span if stride is None else stride
+    if not isinstance(stride, Integral) or not 1 <= stride <= span:
         raise ValueError(
-            f"stride must be a number of frames between 1 and window={window}, so that every frame "
-            f"lies in a window; got {stride!r}."
+            f"stride must be a number of frames between 1 and the {span} that a window spans, so "
+            f"that every frame lies in one; got {stride!r}."
         )
     number = clip_numbers(groups, n_frames)
     order = np.argsort(number, kind="stable")
     lengths = np.bincount(number)
     # How far into its clip the last window may begin, and how many it takes to get there.
-    last = np.maximum(lengths - window, 0)
+    last = np.maximum(lengths - span, 0)
     counts = 1 + -(-last // stride)
     clip = np.repeat(np.arange(len(lengths)), counts)
     within = np.arange(len(clip)) - np.repeat(np.cumsum(counts) - counts, counts)
     begin = np.minimum(within * stride, last[clip])
-    place = begin[:, None] + np.arange(window)
+    place = begin[:, None] + np.arange(span)
     valid = place < lengths[clip, None]
     place = np.minimum(place, lengths[clip, None] - 1)
     offset = np.cumsum(lengths) - lengths
-    return Windows(order[offset[clip, None] + place], valid, n_frames)
+    index, valid = (
+        a.reshape(-1, window, step).swapaxes(1, 2).reshape(-1, window)
+        for a in (order[offset[clip, None] + place], valid)
+    )
+    # A clip that is shorter than step leaves some without frames.
+    kept = valid[:, 0]
+    return Windows(index[kept], valid[kept], n_frames)
 
 
 def average_windows(values, windows, weights=None):

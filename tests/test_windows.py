@@ -43,6 +43,20 @@ def test_windows_are_those_of_the_definition(groups, window, data):
     assert (np.where(cut.valid, last[:, None], cut.index) == last[:, None]).all()
 
 
+@given(st.one_of(LABELS, RAGGED), st.integers(1, 8), st.integers(1, 5), st.data())
+@settings(deadline=None, max_examples=50)
+def test_windows_of_every_kth_frame(groups, window, step, data):
+    stride = data.draw(st.integers(1, window * step))
+    cut = cut_windows(len(groups), groups, window=window, stride=stride, step=step)
+    assert set(cut.index[cut.valid]) == set(range(len(groups)))
+    assert cut.valid.any(1).all()
+    # In each clip by itself the frames of a window are `step` apart.
+    place = np.array([np.count_nonzero(groups[:f] == g) for f, g in enumerate(groups)])
+    for row, good in zip(cut.index, cut.valid, strict=True):
+        assert len(set(groups[row])) == 1
+        assert set(np.diff(place[row[good]])) <= {step}
+
+
 @given(RAGGED, st.integers(1, 12), st.data())
 @settings(deadline=None, max_examples=50)
 def test_averaging_keeps_what_windows_agree_on(groups, window, data):
@@ -86,7 +100,13 @@ def test_bad_windows(settings_):
         cut_windows(5, **settings_)
 
 
+@pytest.mark.parametrize("step", [0, 1.5])
+def test_bad_steps(step):
+    with pytest.raises(ValueError, match="step must be a positive number of frames"):
+        cut_windows(5, window=4, step=step)
+
+
 @pytest.mark.parametrize("stride", [0, 5, 1.5])
 def test_bad_strides(stride):
-    with pytest.raises(ValueError, match=r"stride must be .* between 1 and window=4"):
+    with pytest.raises(ValueError, match=r"stride must be .* between 1 and the 4 that"):
         cut_windows(5, window=4, stride=stride)

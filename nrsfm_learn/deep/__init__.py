@@ -7,10 +7,12 @@ from ._deep_nrsfm_pp import DeepNRSfMPP
 from ._multi_category_lifter import MultiCategoryLifter
 from ._nrsfmformer import NRSfMFormer
 from ._paul import PAUL
+from ._prn import PRN
 
 __all__ = [
     "C3DPO",
     "PAUL",
+    "PRN",
     "AutoDecoderLifter",
     "DeepNRSfM",
     "DeepNRSfMPP",

@@ -31,7 +31,7 @@ class AutoDecoderLifter(PAUL):
         As in :class:`PAUL`.
     rigidity_weight, cycle_weight : float or "auto", default=0.0
         As in :class:`PAUL`, off as published.
-    hide_fraction, keep_observed, n_refine_steps, scale_method
+    hide_fraction, temporal_weight, keep_observed, n_refine_steps, scale_method
         As in :class:`PAUL`.
     n_init, halving_factor, rung_iter, start_criterion
         As in :class:`PAUL`.
@@ -92,6 +92,7 @@ class AutoDecoderLifter(PAUL):
         rigidity_weight=0.0,
         cycle_weight=0.0,
         hide_fraction="auto",
+        temporal_weight=0.0,
         keep_observed=True,
         n_refine_steps=3,
         scale_method="box_max",
@@ -126,6 +127,7 @@ class AutoDecoderLifter(PAUL):
             rigidity_weight=rigidity_weight,
             cycle_weight=cycle_weight,
             hide_fraction=hide_fraction,
+            temporal_weight=temporal_weight,
             keep_observed=keep_observed,
             n_refine_steps=n_refine_steps,
             scale_method=scale_method,

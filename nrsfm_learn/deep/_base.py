@@ -19,6 +19,7 @@ from ..base import BaseNRSfM, TooPoorWarning
 from ..model_selection import neighbor_distance_variation
 from ._confidence import error_quantile, object_size, probability_right, spread_of
 from ._criteria import CRITERIA, start_criteria
+from ._temporal import WindowedObjective, training_windows
 
 # Fewest iterations that several starts are worth: below, none is told from another.
 _MIN_ITER = 1000
@@ -190,6 +191,28 @@ class BaseDeepNRSfM(BaseNRSfM):
             module = self._build_module(seed).to(device)
             starts.append(Start(module, objective_of(module), seed))
         return starts
+
+    def _in_windows(self, objective_of, observations, options):
+        """Let training draw windows of consecutive frames where something looks at time.
+
+        Return ``objective_of`` for them, how many there are to draw from, and options whose batches
+        are windows; or what was given, and the number of frames.
+        """
+        n_frames = len(observations.W)
+        if not self.temporal_weight:
+            return objective_of, n_frames, options
+        windows, batch_size = training_windows(
+            observations,
+            min(options.batch_size, n_frames),
+            name=type(self).__name__,
+            temporal_weight=self.temporal_weight,
+        )
+
+        def windowed(module):
+            device = next(module.parameters()).device
+            return WindowedObjective(objective_of(module), windows, device)
+
+        return windowed, len(windows.index), options._replace(batch_size=batch_size)
 
     def _n_starts(self, auto, max_iter, *, warm=False):
         """Return the number of starts: ``n_init``, or what suits a run of this length."""

@@ -2,7 +2,7 @@
 
 import torch
 
-from ..losses import bone_symmetry_loss, cycle_loss, frame_norm_loss
+from ..losses import bone_symmetry_loss, cycle_loss, frame_norm_loss, temporal_smoothness_loss
 
 # Weight of the reprojection error of the lifts before the last.
 _EARLIER_WEIGHT = 0.5
@@ -38,6 +38,9 @@ class BlockSparseObjective:
         Iterations at which a perspective model is compared with its mirror image, and replaced if
         that explains the frames better. A parallel camera cannot tell the two apart, and a
         start that has settled on the wrong one was not seen to cross over by itself.
+    temporal_weight : float
+        Weight of :func:`~nrsfm_learn.losses.temporal_smoothness_loss` of the last shapes; the
+        frames must then come in windows.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class BlockSparseObjective:
         n_solver_steps=0,
         solver_start=0,
         mirror_checks=(),
+        temporal_weight=0.0,
     ):
         self.module = module
         self.frames = frames
@@ -68,6 +72,7 @@ class BlockSparseObjective:
         self.n_completions = n_completions
         self.n_solver_steps = n_solver_steps
         self.solver_start = solver_start
+        self.temporal_weight = temporal_weight
         self.mirror_checks = frozenset(mirror_checks) if frames.perspective else frozenset()
         if symmetric_bones is not None:
             bones = torch.as_tensor(symmetric_bones, device=frames.points.device)
@@ -79,8 +84,8 @@ class BlockSparseObjective:
         if iteration in self.mirror_checks:
             self._choose_mirror()
 
-    def __call__(self, index, iteration):
-        """Return the objective of some frames."""
+    def __call__(self, index, iteration, valid=None):
+        """Return the objective of some frames; of windows (n_windows, window) with ``valid``."""
         frames = self.frames.take(index)
         dictionary = self.module.centered_dictionary()
         shown = frames.hidden(self.hide_fraction, self.generator)
@@ -96,6 +101,9 @@ class BlockSparseObjective:
         if self.symmetry_weight:
             symmetry = bone_symmetry_loss(last.shapes, self.left, self.right)
             loss = loss + self.symmetry_weight * symmetry
+        if self.temporal_weight:
+            windows = last.shapes.unflatten(0, valid.shape)
+            loss = loss + self.temporal_weight * temporal_smoothness_loss(windows, valid)
         if self.cycle_weight and iteration >= self.cycle_start:
 
             def lift_views(X):

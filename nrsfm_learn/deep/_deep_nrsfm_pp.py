@@ -76,6 +76,10 @@ class DeepNRSfMPP(BaseDeepNRSfM):
         Fraction of the visible keypoints that the encoder is not shown in training, while the loss
         counts them all. Without it, and without completions, missing data overfit silently. "auto"
         is 0.3 where anything is missing and not completed, else 0.
+    temporal_weight : float, default=0.0
+        Weight of the mean squared change of the canonical shapes from one frame of a clip to the
+        next, see :func:`nrsfm_learn.losses.temporal_smoothness_loss`. Clips are those of
+        ``groups``, or all frames are one; batches are then windows of 8 consecutive frames.
     code_l1 : float, default=0.0
         Weight of the Lasso on the first code, :math:`\|\varphi_1\|_1 / F` (supplement IV).
     symmetry_weight : float, default=0.0
@@ -217,6 +221,7 @@ class DeepNRSfMPP(BaseDeepNRSfM):
         "code_readout": [StrOptions({"invariant", "linear"})],
         "cycle_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "hide_fraction": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
+        "temporal_weight": [Interval(Real, 0, None, closed="left")],
         "code_l1": [Interval(Real, 0, None, closed="left")],
         "symmetry_weight": [Interval(Real, 0, None, closed="left")],
         "symmetric_bones": ["array-like", None],
@@ -239,6 +244,7 @@ class DeepNRSfMPP(BaseDeepNRSfM):
         code_readout="invariant",
         cycle_weight="auto",
         hide_fraction="auto",
+        temporal_weight=0.0,
         code_l1=0.0,
         symmetry_weight=0.0,
         symmetric_bones=None,
@@ -273,6 +279,7 @@ class DeepNRSfMPP(BaseDeepNRSfM):
         self.code_readout = code_readout
         self.cycle_weight = cycle_weight
         self.hide_fraction = hide_fraction
+        self.temporal_weight = temporal_weight
         self.code_l1 = code_l1
         self.symmetry_weight = symmetry_weight
         self.symmetric_bones = symmetric_bones
@@ -303,7 +310,11 @@ class DeepNRSfMPP(BaseDeepNRSfM):
             and self.activation == "bst"
             and self.code_readout == "invariant"
         )
-        return NRSfMTags(perspective=self.camera == "perspective", equivariant=equivariant)
+        return NRSfMTags(
+            perspective=self.camera == "perspective",
+            temporal=self.temporal_weight > 0,
+            equivariant=equivariant,
+        )
 
     def _n_training_runs(self):
         return 1 + self.scale_correction
@@ -347,14 +358,16 @@ class DeepNRSfMPP(BaseDeepNRSfM):
                 n_solver_steps=self._n_solver_steps(),
                 solver_start=options.max_iter // 10 if round_ == 0 else 0,
                 mirror_checks=[options.max_iter // part for part in (20, 10, 5, 2)],
+                temporal_weight=self.temporal_weight,
             )
+            objective_of, n_drawn, options = self._in_windows(objective_of, observations, options)
             n_init = 1
             if round_ == 0:
                 n_init = self._n_starts(4, options.max_iter, warm=self._is_warm)
             starts = self._starts(self.module_, objective_of, n_init, device)
             result = self._train(
                 starts,
-                frames.n_frames,
+                n_drawn,
                 options,
                 generator=generator,
                 observations=given,

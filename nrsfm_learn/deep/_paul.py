@@ -75,6 +75,10 @@ class PAUL(BaseDeepNRSfM):
     hide_fraction : float or "auto", default="auto"
         Fraction of the visible keypoints that the encoder is not shown in training. "auto" is 0.3
         where anything is missing, else 0.
+    temporal_weight : float, default=0.0
+        Weight of the mean squared change of the canonical shapes from one frame of a clip to the
+        next, see :func:`nrsfm_learn.losses.temporal_smoothness_loss`. Clips are those of
+        ``groups``, or all frames are one; batches are then windows of 8 consecutive frames.
     keep_observed : bool, default=True
         Put visible keypoints of the reconstruction exactly where they were seen. With False they
         lie where the auto-encoder has them, which takes out noise.
@@ -214,6 +218,7 @@ class PAUL(BaseDeepNRSfM):
         "rigidity_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "cycle_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "hide_fraction": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
+        "temporal_weight": [Interval(Real, 0, None, closed="left")],
         "keep_observed": ["boolean"],
         "n_refine_steps": [Interval(Integral, 0, None, closed="left")],
         "scale_method": [StrOptions({"box_max", "box_min", "spread"})],
@@ -238,6 +243,7 @@ class PAUL(BaseDeepNRSfM):
         rigidity_weight="auto",
         cycle_weight="auto",
         hide_fraction="auto",
+        temporal_weight=0.0,
         keep_observed=True,
         n_refine_steps=3,
         scale_method="box_max",
@@ -270,6 +276,7 @@ class PAUL(BaseDeepNRSfM):
         self.rigidity_weight = rigidity_weight
         self.cycle_weight = cycle_weight
         self.hide_fraction = hide_fraction
+        self.temporal_weight = temporal_weight
         self.keep_observed = keep_observed
         self.n_refine_steps = n_refine_steps
         self.scale_method = scale_method
@@ -292,7 +299,9 @@ class PAUL(BaseDeepNRSfM):
         self.verbose = verbose
 
     def _nrsfm_tags(self):
-        return NRSfMTags(perspective=self.camera == "perspective")
+        return NRSfMTags(
+            perspective=self.camera == "perspective", temporal=self.temporal_weight > 0
+        )
 
     @property
     def _trains_together(self):
@@ -405,10 +414,12 @@ class PAUL(BaseDeepNRSfM):
             nuclear_weight=self._nuclear_weight,
             hide_fraction=hide_fraction,
             mirror_checks=[options.max_iter // part for part in (20, 10, 5, 2)],
+            temporal_weight=self.temporal_weight,
         )
+        objective_of, n_drawn, options = self._in_windows(objective_of, observations, options)
         n_init = self._n_starts(n_init, options.max_iter, warm=warm)
         starts = self._starts(self.module_, objective_of, n_init, device)
-        result = self._train(starts, n_frames, options, generator=generator, observations=given)
+        result = self._train(starts, n_drawn, options, generator=generator, observations=given)
         self._keep_starts(starts, result)
         self.loss_curve_ = result.loss_curve.numpy()
         self.n_iter_ = result.n_iter

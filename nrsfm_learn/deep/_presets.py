@@ -161,6 +161,43 @@ def factorization_preset(preset, n_frames):
     }
 
 
+def prn_preset(preset, n_frames):
+    """Return sizes, starts and schedule of Procrustean regression networks.
+
+    Parameters
+    ----------
+    preset : {"auto", "quick", "paper"}
+        As of :func:`deep_nrsfm_preset`; "paper" has the published sizes (hours on a CPU).
+    n_frames : int
+        Frames to fit.
+
+    Returns
+    -------
+    dict
+        ``width``, ``n_init``, ``max_iter``, ``batch_size`` (windows), ``learning_rate``,
+        ``schedule`` and, in the paper's, when the rate falls by how much.
+    """
+    if preset == "paper":
+        return {
+            "width": 1024,
+            "n_init": 1,
+            "max_iter": 70_000,
+            "batch_size": 8,
+            "learning_rate": 1e-4,
+            "schedule": "step",
+            "step_size": 5000,
+            "step_factor": 0.8,
+        }
+    return {
+        "width": 256,
+        "n_init": 2,
+        "max_iter": 1000 if preset == "quick" else 3000,
+        "batch_size": 4 if n_frames <= 1024 else 8,
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+    }
+
+
 def former_preset(preset, n_windows):
     """Return sizes, weights and schedule of NRSfMFormer.
 

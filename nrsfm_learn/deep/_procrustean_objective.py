@@ -6,7 +6,13 @@ import torch
 from torch import nn
 
 from ..geometry import joint_onp, perspective_translation
-from ..losses import cycle_loss, frame_norm_loss, local_rigidity_loss, steadiest_neighbors
+from ..losses import (
+    cycle_loss,
+    frame_norm_loss,
+    local_rigidity_loss,
+    steadiest_neighbors,
+    temporal_smoothness_loss,
+)
 from ._frames import NEAREST
 
 # Passes of scaled orthography with corrected lines of sight that give a perspective camera.
@@ -107,6 +113,9 @@ class ProcrusteanObjective(nn.Module):
         Fraction of the visible keypoints hidden from the 2D-3D encoder.
     mirror_checks : sequence of int
         Iterations at which a perspective model is compared with its mirror image.
+    temporal_weight : float
+        Weight of :func:`~nrsfm_learn.losses.temporal_smoothness_loss` of the decoded shapes; the
+        frames must then come in windows.
     """
 
     def __init__(
@@ -124,6 +133,7 @@ class ProcrusteanObjective(nn.Module):
         nuclear_weight=0.0,
         hide_fraction=0.0,
         mirror_checks=(),
+        temporal_weight=0.0,
     ):
         super().__init__()
         self.module = module
@@ -137,6 +147,7 @@ class ProcrusteanObjective(nn.Module):
         self.cycle_start = cycle_start
         self.nuclear_weight = nuclear_weight
         self.hide_fraction = hide_fraction
+        self.temporal_weight = temporal_weight
         self.mirror_checks = frozenset(mirror_checks) if frames.perspective else frozenset()
         self.all_visible = bool(frames.visible.all())
         self.autoencode = module.shape_encoder is not None
@@ -158,8 +169,8 @@ class ProcrusteanObjective(nn.Module):
             shapes = self.module.decode(self._codes(slice(None, None, stride)))
             self.neighbors.copy_(steadiest_neighbors(shapes, self.neighbors.shape[1]))
 
-    def forward(self, index, iteration):
-        """Return the objective of some frames."""
+    def forward(self, index, iteration, valid=None):
+        """Return the objective of some frames; of windows (n_windows, window) with ``valid``."""
         frames = self.frames.take(index)
         codes = self._codes(index, hide=True)
         shapes = self.module.decode(codes)
@@ -178,6 +189,9 @@ class ProcrusteanObjective(nn.Module):
             rise = (iteration - self.rigidity_start + 1) / max(1, self.rigidity_start)
             rigidity = local_rigidity_loss(shapes, self.neighbors)
             loss = loss + self.rigidity_weight * min(1.0, rise) * rigidity
+        if self.temporal_weight:
+            windows = shapes.unflatten(0, valid.shape)
+            loss = loss + self.temporal_weight * temporal_smoothness_loss(windows, valid)
         if self.cycle_weight and iteration >= self.cycle_start:
 
             def lift_views(X):

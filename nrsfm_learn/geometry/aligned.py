@@ -4,12 +4,14 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from ._linalg3 import check_tail, check_visible, visible_mean, zero_hidden
-from .procrustes import generalized_procrustes, procrustes
+from .orthonormal import nearest_rotation
 from .rotations import axis_angle_to_matrix
 
 # Alternations converge linearly, Newton's method only nearby: where the one hands over to the
 # other, as a fraction of the mean shape.
-_HANDOVER = 1e-3
+_HANDOVER = 1e-2
+# Pivots of Cholesky's factor from which on a system counts as well conditioned.
+_PIVOT = 0.1
 
 
 def _infinitesimal(Y):
@@ -73,28 +75,50 @@ class _RotationSystem:
         else:
             gram, gauge = self.Z.mT @ self.Z, self.N
         identity = torch.eye(gram.shape[-1], dtype=Y.dtype, device=Y.device)
-        values, self.vectors = torch.linalg.eigh(identity - gram + gauge @ gauge.mT)
-        # None is negative at a maximum; elsewhere the absolute value keeps Newton's step ascending.
-        floor = max(1e-7, 100 * torch.finfo(Y.dtype).eps)
-        self.inverse = values.abs() / (values.square() + floor**2)
+        system = identity - gram + gauge @ gauge.mT
+        # At a maximum it is positive and mostly far from singular: the factor costs a thirtieth of
+        # the eigenvalues.
+        self.factor, info = torch.linalg.cholesky_ex(system)
+        pivots = self.factor.diagonal(dim1=-2, dim2=-1).amin(-1)
+        if not ((info == 0) & (pivots > _PIVOT)).all():
+            self.factor = None
+            values, self.vectors = torch.linalg.eigh(system)
+            # Off a maximum some are negative: the absolute value keeps Newton's step ascending.
+            floor = max(1e-7, 100 * torch.finfo(Y.dtype).eps)
+            self.inverse = values.abs() / (values.square() + floor**2)
 
     def solve(self, torque):
         """Rotation vectors w with B w = torque, shape (..., F, 3), up to a common one."""
         r = (self.inverse_root @ torque.unsqueeze(-1)).flatten(-3, -2)
         r = r - self.N @ (self.N.mT @ r)
         v = self.Z @ r if self.by_points else r
-        v = self.vectors @ (self.inverse.unsqueeze(-1) * (self.vectors.mT @ v))
+        if self.factor is not None:
+            v = torch.cholesky_solve(v, self.factor)
+        else:
+            v = self.vectors @ (self.inverse.unsqueeze(-1) * (self.vectors.mT @ v))
         v = r + self.Z.mT @ v if self.by_points else v
         return (self.inverse_root @ v.unflatten(-2, (-1, 3))).squeeze(-1)
+
+
+def _alternate(X, max_iter):
+    """Rotations of centred shapes by turns with their mean, until it moves little, and turns."""
+    mean, n_done, near = X[..., :1, :, :], 0, False
+    while n_done < max_iter and not near:
+        n_done += 1
+        previous = mean
+        R = nearest_rotation(mean.mT @ X)
+        mean = (X @ R.mT).mean(-3, keepdim=True)
+        moved = torch.linalg.matrix_norm(mean - previous)
+        near = bool((moved <= _HANDOVER * torch.linalg.matrix_norm(mean)).all())
+    return R, n_done
 
 
 def _align(X, max_iter, tol):
     """Rotations of centred shapes at a maximum of the norm of their sum; the first is I."""
     eps = torch.finfo(X.dtype).eps
-    fit = generalized_procrustes(X, max_iter=(max_iter + 1) // 2, tol=_HANDOVER)
-    R = fit.rotations
+    R, n_done = _alternate(X, (max_iter + 1) // 2)
     system, step, previous = None, float("inf"), float("inf")
-    for _ in range(max_iter - fit.n_iter):
+    for _ in range(max_iter - n_done):
         Y = X @ R.mT
         total = Y.sum(-3, keepdim=True)
         # The system dominates the cost; an old one serves as long as steps shrink fast.
@@ -110,7 +134,7 @@ def _align(X, max_iter, tol):
         else:
             system = None
             # An alternation never lowers it.
-            turn = torch.where(better[..., None, None, None], turn, procrustes(Y, total).rotation)
+            turn = torch.where(better[..., None, None, None], turn, nearest_rotation(total.mT @ Y))
         R = turn @ R
         # Convergence ends in rounding, where steps no longer shrink.
         if step <= max(tol, 10 * eps) or previous <= min(step, _HANDOVER):

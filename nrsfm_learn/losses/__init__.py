@@ -4,6 +4,7 @@ from ._cycle import cycle_loss
 from ._norms import frame_norm, frame_norm_loss
 from ._rigidity import local_rigidity_loss, steadiest_neighbors
 from ._skeleton import bone_lengths, bone_symmetry_loss
+from ._temporal import temporal_smoothness_loss
 
 __all__ = [
     "bone_lengths",
@@ -13,4 +14,5 @@ __all__ = [
     "frame_norm_loss",
     "local_rigidity_loss",
     "steadiest_neighbors",
+    "temporal_smoothness_loss",
 ]

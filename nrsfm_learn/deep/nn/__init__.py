@@ -3,6 +3,7 @@
 from ._block_sparse import block_soft_threshold
 from ._hierarchical import HierarchicalBlockSparseLifter, Lift
 from ._mixed_encoder import MixedEncoder, MotionNetwork
+from ._prn import ProcrusteanNetwork
 from ._procrustean import ProcrusteanAutoEncoder
 from ._residual_trunk import FactorizationNetwork, ResidualTrunk
 
@@ -13,6 +14,7 @@ __all__ = [
     "MixedEncoder",
     "MotionNetwork",
     "ProcrusteanAutoEncoder",
+    "ProcrusteanNetwork",
     "ResidualTrunk",
     "block_soft_threshold",
 ]
