@@ -3,41 +3,26 @@
 import torch
 from torch import nn
 
-from ..geometry import procrustes, random_rotations
-from ..losses import frame_norm, local_rigidity_loss, steadiest_neighbors
+from ..geometry import aligned_nuclear_norm, procrustes, random_rotations
+from ..losses import (
+    frame_norm,
+    local_rigidity_loss,
+    steadiest_neighbors,
+    temporal_smoothness_loss,
+)
 
 # Iterations between choices of the neighbours of the rigidity term.
 _NEIGHBORS_EVERY = 50
+# Angle, radians, up to which the rotations of the nuclear norm are sought.
+_ANGLE_TOL = 1e-4
 # Windows that neighbours are chosen on.
 _NEIGHBOR_WINDOWS = 32
-
-
-def change_loss(values, present):
-    r"""Mean change from frame to frame (eq. 11, not squared, and per point).
-
-    .. math:: \frac{1}{F - 1} \sum_{i \ge 2} \frac{1}{\sqrt P} \| x_i - x_{i-1} \|_F
-
-    Parameters
-    ----------
-    values : Tensor of shape (n_windows, window, n_points, 3)
-        Shapes, or rotations.
-    present : Tensor of shape (n_windows, window)
-        1 at frames of the clip, 0 at those that fill up a short one.
-
-    Returns
-    -------
-    Tensor
-        A scalar; 0 for windows of one frame.
-    """
-    both = present[:, 1:] * present[:, :-1]
-    change = _size((values[:, 1:] - values[:, :-1]).flatten(0, 1)).unflatten(0, both.shape)
-    return (change * both).sum() / both.sum().clamp_min(1)
 
 
 def alignment_loss(shapes, reference, present):
     r"""How far shapes are from lying as their reference does (eq. 9 and algorithm 1).
 
-    .. math:: \frac1F \sum_i \frac{1}{\sqrt P} \| S_i - S_i^* \|_F, \qquad
+    .. math:: \frac1F \sum_i \| S_i - S_i^* \|_F, \qquad
               S_i^* = U_i V_i^\top S_i, \qquad U_i \Lambda_i V_i^\top = \bar S S_i^\top
 
     with points as columns here, both centred, and the rotation's determinant +1. The paper prints
@@ -51,7 +36,7 @@ def alignment_loss(shapes, reference, present):
     reference : Tensor of shape (n_windows, n_points, 3)
         Centred reference of each window.
     present : Tensor of shape (n_windows, window)
-        As of :func:`change_loss`.
+        1 at frames of the clip, 0 at those that fill up a short one.
 
     Returns
     -------
@@ -59,12 +44,12 @@ def alignment_loss(shapes, reference, present):
         A scalar.
     """
     aligned = procrustes(shapes, reference.unsqueeze(1)).aligned
-    error = _size((shapes - aligned).flatten(0, 1)).unflatten(0, present.shape)
+    error = frame_norm(shapes - aligned)
     return (error * present).sum() / present.sum()
 
 
 class MotionObjective(nn.Module):
-    r"""Sum of the losses of NRSfMFormer over windows (eq. 8 to 12), and two more.
+    r"""Sum of the losses of NRSfMFormer over windows (eq. 8 to 12), and three more.
 
     Parameters
     ----------
@@ -80,8 +65,11 @@ class MotionObjective(nn.Module):
         Draws the views of the cycle, what is hidden, and the prior's noise.
     reprojection_weight, alignment_weight, shape_smoothness, rotation_smoothness : float
         Weights of the terms.
-    rigidity_weight : float
-        Weight of :func:`~nrsfm_learn.losses.local_rigidity_loss` over :math:`\sqrt P`.
+    rank_weight : float
+        Weight of :func:`~nrsfm_learn.geometry.aligned_nuclear_norm` over the frames of a window.
+    rigidity_weight, rigidity_start : float, int
+        Weight of :func:`~nrsfm_learn.losses.local_rigidity_loss`, and from which iteration on:
+        shapes that are still being found are best steadied by drawing them out in depth.
     cycle_weight, cycle_start : float, int
         Weight of lifting views of the predicted motion again, and from which iteration on.
     hide_fraction : float
@@ -104,7 +92,9 @@ class MotionObjective(nn.Module):
         alignment_weight=0.1,
         shape_smoothness=1.0,
         rotation_smoothness=0.0,
+        rank_weight=0.0,
         rigidity_weight=0.0,
+        rigidity_start=0,
         cycle_weight=0.0,
         cycle_start=0,
         hide_fraction=0.0,
@@ -119,7 +109,8 @@ class MotionObjective(nn.Module):
         self.alignment_weight = alignment_weight
         self.shape_smoothness = shape_smoothness
         self.rotation_smoothness = rotation_smoothness
-        self.rigidity_weight = rigidity_weight
+        self.rank_weight = rank_weight
+        self.rigidity_weight, self.rigidity_start = rigidity_weight, rigidity_start
         self.cycle_weight, self.cycle_start = cycle_weight, cycle_start
         self.hide_fraction = hide_fraction
         # Not in the list of submodules: the prior is no part of what is trained or checkpointed.
@@ -131,7 +122,8 @@ class MotionObjective(nn.Module):
     @torch.no_grad()
     def before_step(self, iteration):
         """Choose the neighbours of the rigidity term anew, every now and then."""
-        if not self.rigidity_weight or iteration % _NEIGHBORS_EVERY:
+        since = iteration - self.rigidity_start
+        if not self.rigidity_weight or since < 0 or since % _NEIGHBORS_EVERY:
             return
         index = slice(None, None, -(-len(self.windows) // _NEIGHBOR_WINDOWS))
         frames, present = self._window_frames(index)
@@ -150,12 +142,19 @@ class MotionObjective(nn.Module):
         if self.alignment_weight and reference is not None:
             loss = loss + self.alignment_weight * alignment_loss(shapes, reference, present)
         if self.shape_smoothness:
-            loss = loss + self.shape_smoothness * change_loss(shapes, present)
+            change = temporal_smoothness_loss(shapes, present > 0)
+            loss = loss + self.shape_smoothness * change
         if self.rotation_smoothness:
-            loss = loss + self.rotation_smoothness * change_loss(rotations, present)
-        if self.rigidity_weight:
+            change = temporal_smoothness_loss(rotations, present > 0)
+            loss = loss + self.rotation_smoothness * change
+        if self.rank_weight:
+            # Frames that fill up a window are zero: they turn nothing and add nothing.
+            whole = shapes * present[..., None, None]
+            norms = aligned_nuclear_norm(whole, tol=_ANGLE_TOL)
+            loss = loss + self.rank_weight * norms.sum() / present.sum()
+        if self.rigidity_weight and iteration >= self.rigidity_start:
             rigidity = local_rigidity_loss(shapes[present > 0], self.neighbors)
-            loss = loss + self.rigidity_weight / shapes.shape[2] ** 0.5 * rigidity
+            loss = loss + self.rigidity_weight * rigidity
         if self.prior is not None and self.prior_weight:
             loss = loss + self.prior_weight * self._prior_loss(rotated, frames, used)
         if self.cycle_weight and iteration >= self.cycle_start:
@@ -175,17 +174,17 @@ class MotionObjective(nn.Module):
 
     @staticmethod
     def _reprojection(rotated, frames, used):
-        """Eq. 8, not squared, the mean over the visible points."""
+        """Eq. 8, over the visible points."""
         weights = frames.visible if frames.weights is None else frames.visible * frames.weights
-        weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-12)
-        errors = frame_norm(frames.residual(rotated.flatten(0, 1)), weights)
-        return (errors * used).sum() / used.sum()
+        squares = frames.residual(rotated.flatten(0, 1)).square().sum(-1) * weights
+        return (squares.sum(-1) * used).sum() / used.sum()
 
     def _prior_loss(self, rotated, frames, used):
         """Eq. 10; the network sees keypoints in units of their mean spread, as the prior does."""
         own = used > 0
         frames = frames.take(own)
-        return self.prior.loss(
+        # The prior's is the mean over points, the paper's the sum.
+        return rotated.shape[-2] * self.prior.loss(
             rotated.flatten(0, 1)[own],
             frames.normalized(),
             frames.visible,
@@ -205,11 +204,5 @@ class MotionObjective(nn.Module):
             visible = frames.visible.unflatten(0, present.shape).roll(1, 0).flatten(0, 1)
             views = views.masked(visible)
         shapes, rotations, _ = self._lift(views, present)
-        error = _size((shapes @ rotations.mT - wanted).flatten(0, 1))
-        used = present.flatten()
-        return (error * used).sum() / used.sum()
-
-
-def _size(residual):
-    """Root mean square (n_frames,) of the points' residuals."""
-    return frame_norm(residual) / residual.shape[-2] ** 0.5
+        error = frame_norm(shapes @ rotations.mT - wanted)
+        return (error * present).sum() / present.sum()

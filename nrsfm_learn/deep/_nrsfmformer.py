@@ -9,7 +9,7 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._torch import to_numpy, to_tensor
-from .._windows import average_windows, cut_windows
+from .._windows import average_windows, cut_windows, spanning_step
 from ..base import NRSfMTags
 from ..geometry import nearest_rotation
 from ..priors import DiffusionPosePrior
@@ -33,17 +33,18 @@ class NRSfMFormer(BaseDeepNRSfM):
     frame's deformation of it and each frame's camera, :math:`S_i = \bar S + \delta_i`:
 
     .. math::
-        \min_\theta \; \frac1F \sum_i \beta_1 \| \Pi R_i S_i - W_i \|
-        + \beta_2 \| S_i - S_i^* \|
+        \min_\theta \; \frac1F \sum_i \beta_1 \| \Pi R_i S_i - W_i \|_F^2
+        + \beta_2 \| S_i - S_i^* \|_F
         + \beta_3 \, \mathcal L_{prior}(R_i S_i, W_i)
-        + \lambda_S \| S_i - S_{i-1} \| + \lambda_R \| R_i - R_{i-1} \|
-        + \gamma \, \mathcal L_{rigid} + \delta \, \mathcal L_{cycle}
+        + \lambda_S \| S_i - S_{i-1} \|_F^2 + \lambda_R \| R_i - R_{i-1} \|_F^2
+        + \kappa \| \tilde S \|_* + \gamma \, \mathcal L_{rigid} + \delta \, \mathcal L_{cycle}
 
     (eq. 8 to 12 of [1]_), with :math:`S_i^*` the shape turned to lie as :math:`\bar S` does. The
-    last two terms are not in the paper: the local rigidity
+    last three terms are not in the paper: the nuclear norm of the aligned shapes of a window, which
+    is :class:`PRN`'s (:func:`nrsfm_learn.geometry.aligned_nuclear_norm`), the local rigidity
     (:func:`nrsfm_learn.losses.local_rigidity_loss`), and a cycle, which turns the predicted motion
-    of a window at random as a whole, projects it and lifts it again. Without them depth is all but
-    free, unless a prior tells it.
+    of a window at random as a whole, projects it and lifts it again. Without them the flat shape
+    has no loss, unless a prior tells the depth.
 
     Frames must be in order, and ``groups`` tells the clips apart, to ``fit`` and to ``transform``.
 
@@ -51,9 +52,14 @@ class NRSfMFormer(BaseDeepNRSfM):
     ----------
     window : int, default=27
         Frames that are seen together. Shorter clips are filled up, and what fills them is masked.
-    stride : int, default=9
-        Frames from one window to the next in ``transform``, at most ``window``; what windows say of
-        the same frame is averaged. Training draws windows that begin anywhere.
+    frame_step : int or "auto", default="auto"
+        Frames from one frame of a window to the next. A window has to see the object turn. The
+        publication has consecutive frames, 1; "auto" lets a window span the clip of median length,
+        with steps of no more than 8.
+    n_overlaps : int, default=3
+        Windows that most frames are in, in ``transform``; what they say is averaged. Windows begin
+        every ``window * frame_step / n_overlaps`` frames. Training draws windows that begin
+        anywhere.
     width : int, default=None
         Features :math:`D` of a token.
     n_blocks : int, default=None
@@ -73,8 +79,10 @@ class NRSfMFormer(BaseDeepNRSfM):
         :math:`\lambda_S`, the paper's :math:`\beta_4 \lambda_S`.
     rotation_smoothness : float, default=0.0
         :math:`\lambda_R`, the paper's :math:`\beta_4 \lambda_R`.
+    rank_weight : float or "auto", default="auto"
+        :math:`\kappa`; the paper has 0, "auto" 0.1 but in the paper preset.
     rigidity_weight : float or "auto", default="auto"
-        :math:`\gamma`; the paper has 0, "auto" 2.5 but in the paper preset.
+        :math:`\gamma`; the paper has 0, "auto" 0.5 but in the paper preset.
     cycle_weight : float or "auto", default="auto"
         :math:`\delta`; the paper has 0, "auto" 1 but in the paper preset.
     prior : DiffusionPosePrior, default=None
@@ -140,6 +148,8 @@ class NRSfMFormer(BaseDeepNRSfM):
         The object's centre in the camera frame; its depth is 0.
     scales_ : ndarray of shape (n_frames,)
         Image units per unit of ``shapes_``: 1 but under weak perspective.
+    frame_step_ : int
+        Frames from one frame of a window to the next.
     unsupervised_ : bool
         False if training had a prior that was fitted to 3-D.
     inits_ : list of dict
@@ -178,10 +188,9 @@ class NRSfMFormer(BaseDeepNRSfM):
 
     Notes
     -----
-    The result is known up to one scale for the data set and up to the sign of z of each clip. Norms
-    are not squared, as in the library's other methods, and divided by the number of points. Frames
-    that cannot be lifted are left out before windows are cut: what lies on both sides of them is
-    taken for consecutive.
+    The result is known up to one scale for the data set and up to the sign of z of each clip.
+    Frames that cannot be lifted are left out before windows are cut: what lies on both sides of
+    them is taken for consecutive.
 
     References
     ----------
@@ -201,7 +210,8 @@ class NRSfMFormer(BaseDeepNRSfM):
     _parameter_constraints = {  # noqa: RUF012
         **BaseDeepNRSfM._parameter_constraints,
         "window": [Interval(Integral, 2, None, closed="left")],
-        "stride": [Interval(Integral, 1, None, closed="left")],
+        "frame_step": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "n_overlaps": [Interval(Integral, 1, None, closed="left")],
         "width": [Interval(Integral, 1, None, closed="left"), None],
         "n_blocks": [Interval(Integral, 1, None, closed="left"), None],
         "n_heads": [Interval(Integral, 1, None, closed="left"), None],
@@ -211,6 +221,7 @@ class NRSfMFormer(BaseDeepNRSfM):
         "alignment_weight": [Interval(Real, 0, None, closed="left")],
         "shape_smoothness": [Interval(Real, 0, None, closed="left")],
         "rotation_smoothness": [Interval(Real, 0, None, closed="left")],
+        "rank_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "rigidity_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "cycle_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "prior": [DiffusionPosePrior, None],
@@ -230,7 +241,8 @@ class NRSfMFormer(BaseDeepNRSfM):
         self,
         window=27,
         *,
-        stride=9,
+        frame_step="auto",
+        n_overlaps=3,
         width=None,
         n_blocks=None,
         n_heads=None,
@@ -240,6 +252,7 @@ class NRSfMFormer(BaseDeepNRSfM):
         alignment_weight=0.1,
         shape_smoothness=1.0,
         rotation_smoothness=0.0,
+        rank_weight="auto",
         rigidity_weight="auto",
         cycle_weight="auto",
         prior=None,
@@ -266,7 +279,8 @@ class NRSfMFormer(BaseDeepNRSfM):
         verbose=False,
     ):
         self.window = window
-        self.stride = stride
+        self.frame_step = frame_step
+        self.n_overlaps = n_overlaps
         self.width = width
         self.n_blocks = n_blocks
         self.n_heads = n_heads
@@ -276,6 +290,7 @@ class NRSfMFormer(BaseDeepNRSfM):
         self.alignment_weight = alignment_weight
         self.shape_smoothness = shape_smoothness
         self.rotation_smoothness = rotation_smoothness
+        self.rank_weight = rank_weight
         self.rigidity_weight = rigidity_weight
         self.cycle_weight = cycle_weight
         self.prior = prior
@@ -332,9 +347,12 @@ class NRSfMFormer(BaseDeepNRSfM):
 
     def _fit(self, observations):
         self._check_settings()
-        windows = cut_windows(
-            len(observations.W), observations.groups, window=self.window, stride=1
-        )
+        self.frame_step_ = self.frame_step
+        if self.frame_step == "auto":
+            self.frame_step_ = spanning_step(
+                len(observations.W), observations.groups, window=self.window
+            )
+        windows = self._windows(observations, self.frame_step_)
         preset = former_preset(self.preset, len(windows.index))
         for name in ("width", "n_blocks", "n_heads"):
             default, given = preset.pop(name), getattr(self, name)
@@ -346,10 +364,10 @@ class NRSfMFormer(BaseDeepNRSfM):
                 f"n_heads={self.n_heads_} does not divide width={self.width_}: each head has an "
                 f"equal part of the features."
             )
-        terms = {name: preset.pop(name) for name in ("rigidity_weight", "cycle_weight")}
-        for name in terms:
-            if getattr(self, name) != "auto":
-                terms[name] = getattr(self, name)
+        terms = {}
+        for name in ("rank_weight", "rigidity_weight", "cycle_weight"):
+            default, given = preset.pop(name), getattr(self, name)
+            terms[name] = default if given == "auto" else given
         hide_fraction = self.hide_fraction
         if hide_fraction == "auto":
             hide_fraction = 0.0 if observations.visible.all() else 0.2
@@ -370,7 +388,8 @@ class NRSfMFormer(BaseDeepNRSfM):
             shape_smoothness=self.shape_smoothness,
             rotation_smoothness=self.rotation_smoothness,
             **terms,
-            cycle_start=options.max_iter // 20,
+            rigidity_start=options.max_iter // 4,
+            cycle_start=options.max_iter // 4,
             hide_fraction=hide_fraction,
             prior=self.prior,
             prior_weight=self.prior_weight,
@@ -392,11 +411,6 @@ class NRSfMFormer(BaseDeepNRSfM):
         self.stop_reason_ = result.stop_reason
 
     def _check_settings(self):
-        if self.stride > self.window:
-            raise ValueError(
-                f"stride={self.stride} would leave frames out between windows of {self.window}: it "
-                f"can be at most window."
-            )
         if self.prior is None:
             return
         if not hasattr(self.prior, "module_"):
@@ -406,6 +420,15 @@ class NRSfMFormer(BaseDeepNRSfM):
                 f"prior knows shapes of {self.prior.n_points_in_} points, and W has "
                 f"{self.n_points_in_}: fit it to the same points in the same order."
             )
+
+    def _windows(self, observations, stride):
+        return cut_windows(
+            len(observations.W),
+            observations.groups,
+            window=self.window,
+            step=self.frame_step_,
+            stride=stride,
+        )
 
     def _fingerprint(self, module, run):
         fingerprint = super()._fingerprint(module, run)
@@ -419,9 +442,7 @@ class NRSfMFormer(BaseDeepNRSfM):
 
     def _comparison_frames(self, n_frames, observations):
         """Return frames, whole windows of them, that starts are compared on."""
-        windows = cut_windows(
-            len(observations.W), observations.groups, window=self.window, stride=self.window
-        )
+        windows = self._windows(observations, self.window * self.frame_step_)
         n_windows = max(1, n_frames // self.window)
         chosen = np.unique(np.linspace(0, len(windows.index) - 1, n_windows).astype(int))
         return np.unique(windows.index[chosen])
@@ -446,9 +467,8 @@ class NRSfMFormer(BaseDeepNRSfM):
         module = self.module_.eval()
         device = next(module.parameters()).device
         frames, centers = normalize_frames(observations, self.camera, gain, device)
-        windows = cut_windows(
-            len(observations.W), observations.groups, window=self.window, stride=self.stride
-        )
+        span = self.window * self.frame_step_
+        windows = self._windows(observations, max(1, span // self.n_overlaps))
         found = []
         for start in range(0, len(windows.index), _CHUNK_WINDOWS):
             chunk = slice(start, start + _CHUNK_WINDOWS)

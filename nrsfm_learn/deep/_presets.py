@@ -212,9 +212,9 @@ def former_preset(preset, n_windows):
     Returns
     -------
     dict
-        ``width``, ``n_blocks``, ``n_heads``, ``rigidity_weight``, ``cycle_weight``, ``max_iter``,
-        ``batch_size``, ``learning_rate``, ``schedule`` and, in the paper's, when the rate falls by
-        how much.
+        ``width``, ``n_blocks``, ``n_heads``, ``rank_weight``, ``rigidity_weight``,
+        ``cycle_weight``, ``max_iter``, ``batch_size``, ``learning_rate``, ``schedule`` and, in the
+        paper's, when the rate falls by how much.
     """
     if preset == "paper":
         epoch = -(-n_windows // 128)
@@ -222,6 +222,7 @@ def former_preset(preset, n_windows):
             "width": 512,
             "n_blocks": 4,
             "n_heads": 8,
+            "rank_weight": 0.0,
             "rigidity_weight": 0.0,
             "cycle_weight": 0.0,
             "max_iter": 50 * epoch,
@@ -232,11 +233,12 @@ def former_preset(preset, n_windows):
             "step_factor": 0.99,
         }
     return {
-        "width": 32,
-        "n_blocks": 2,
-        # Attention with fewer than 8 features a head takes most of the time on a CPU.
+        "width": 64,
+        "n_blocks": 1,
+        # Attention with fewer than 16 features a head takes most of the time on a CPU.
         "n_heads": 4,
-        "rigidity_weight": 2.5,
+        "rank_weight": 0.1,
+        "rigidity_weight": 0.5,
         "cycle_weight": 1.0,
         "max_iter": 500 if preset == "quick" else 4000,
         "batch_size": 8,

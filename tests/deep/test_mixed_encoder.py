@@ -89,7 +89,7 @@ def test_motion_network(reference):
     if reference:
         z = module.encoder(*inputs())
         np.testing.assert_allclose(mean.detach().mean(-2), 0, atol=1e-12)
-        deformation = module.deformation_head(z[:, 1:, 1:])
+        deformation = torch.einsum("pcd,wfpd->wfpc", module.deformation_head, z[:, 1:, 1:])
         deformation = deformation - deformation.mean(-2, keepdim=True)
         torch.testing.assert_close(shapes, mean.unsqueeze(1) + deformation)
     else:

@@ -1,5 +1,6 @@
 """NRSfMFormer as an estimator: windows, clips, priors, files."""
 
+import copy
 import re
 
 import numpy as np
@@ -15,7 +16,8 @@ from nrsfm_learn.priors import DiffusionPosePrior
 
 QUICK = {
     "window": 7,
-    "stride": 3,
+    "frame_step": 1,
+    "n_overlaps": 2,
     "width": 8,
     "n_blocks": 1,
     "n_heads": 2,
@@ -61,8 +63,7 @@ def test_clips_are_lifted_by_themselves(fitted):
 def test_overlapping_windows_are_averaged(fitted):
     model, W, _ = fitted
     W = W[:10]
-    whole = clone(model).set_params(stride=7)
-    vars(whole).update({k: v for k, v in vars(model).items() if k not in whole.get_params()})
+    whole = copy.copy(model).set_params(n_overlaps=1)
     z = np.full((4, 10, 8), np.nan)
     for start in range(4):
         z[start, start : start + 7] = whole.transform(W[start : start + 7])[..., 2]
@@ -70,6 +71,20 @@ def test_overlapping_windows_are_averaged(fitted):
     expected = np.nanmean(z[list(starts)], axis=0)
     expected -= expected.mean(1, keepdims=True)
     np.testing.assert_allclose(model.transform(W)[..., 2], expected, atol=1e-5)
+
+
+def test_frames_of_a_window_may_lie_apart():
+    W, groups, _ = clips()
+    model = NRSfMFormer(**{**QUICK, "frame_step": 2}).fit(W, groups=groups)
+    assert model.frame_step_ == 2
+    # Every other frame of a clip of two windows' length is a clip of its own.
+    X = model.transform(W[:14])
+    model.frame_step_ = 1
+    np.testing.assert_allclose(model.transform(W[:14:2]), X[::2], atol=1e-5)
+    np.testing.assert_allclose(model.transform(W[1:14:2]), X[1::2], atol=1e-5)
+    auto = NRSfMFormer(**{**QUICK, "frame_step": "auto"})
+    assert auto.fit(W, groups=groups).frame_step_ == 2  # the median clip has 16 frames
+    assert auto.fit(W, groups=np.arange(len(W)) // 4).frame_step_ == 1
 
 
 def test_frames_of_a_window_are_seen_together(fitted):
@@ -114,7 +129,7 @@ def test_weak_perspective():
 
 def test_each_weight_changes_the_fit():
     W, groups, _ = clips()
-    off = {"rigidity_weight": 0.0, "cycle_weight": 0.0, "alignment_weight": 0.0}
+    off = {"rigidity_weight": 0.0, "cycle_weight": 0.0, "alignment_weight": 0.0, "rank_weight": 0.0}
     settings = {**QUICK, **off, "shape_smoothness": 0.0}
     base = NRSfMFormer(**settings).fit(W, groups=groups).loss_curve_
     for change in (
@@ -122,6 +137,7 @@ def test_each_weight_changes_the_fit():
         {"alignment_weight": 1.0},
         {"shape_smoothness": 1.0},
         {"rotation_smoothness": 1.0},
+        {"rank_weight": 1.0},
         {"rigidity_weight": 1.0},
         {"cycle_weight": 1.0},
         {"hide_fraction": 0.3},
@@ -186,7 +202,6 @@ def test_starts_are_compared_on_whole_windows(fitted):
 def test_malformed_settings():
     W, groups, _ = clips()
     for settings, message in (
-        ({"stride": 8}, "stride=8 would leave frames out between windows of 7"),
         ({"n_heads": 3}, "n_heads=3 does not divide width=8"),
         ({"prior": DiffusionPosePrior()}, "prior is not fitted"),
         ({"prior": prior(n_points=5)}, "prior knows shapes of 5 points, and W has 8"),

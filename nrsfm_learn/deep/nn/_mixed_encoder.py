@@ -8,6 +8,9 @@ from ...geometry import rotation_6d_to_matrix
 
 # Deviation of the initial embeddings and tokens, that of vision transformers.
 _DEVIATION = 0.02
+# That of the heads of shapes, so that training begins with shapes that are smaller than the
+# keypoints: from larger ones it ended in shapes that are flat or drawn out in depth.
+_SHAPE_DEVIATION = 0.01
 
 
 def _linear(n_inputs, n_outputs, generator, deviation=None):
@@ -171,8 +174,10 @@ class MotionNetwork(nn.Module):
         super().__init__()
         self.n_points = n_points
         self.encoder = MixedEncoder(n_points, window, width, n_blocks, n_heads, generator)
-        self.reference_head = _linear(width, 3 * n_points, generator) if reference else None
-        weight = width**-0.5 * torch.randn(n_points, 3, width, generator=generator)
+        self.reference_head = None
+        if reference:
+            self.reference_head = _linear(width, 3 * n_points, generator, _SHAPE_DEVIATION)
+        weight = _SHAPE_DEVIATION * torch.randn(n_points, 3, width, generator=generator)
         self.deformation_head = nn.Parameter(weight)
         # Small, so that the cameras begin near the identity that the bias is.
         self.rotation_head = _linear(width, 6, generator, deviation=_DEVIATION)

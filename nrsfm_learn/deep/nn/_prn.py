@@ -3,7 +3,6 @@
 import torch
 from torch import nn
 
-
 # Standard deviation of the initial weights of the last layers, so that training begins with shapes
 # that are smaller than the keypoints.
 _LAST_DEVIATION = 0.01
