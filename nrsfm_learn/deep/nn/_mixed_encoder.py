@@ -67,6 +67,31 @@ class AttentionBlock(nn.Module):
         return x + self.narrow(functional.gelu(self.hidden(self.mlp_norm(x))))
 
 
+class FrameTrunk(nn.Module):
+    """Two dense layers that see the keypoints of a frame at once.
+
+    Parameters
+    ----------
+    n_points : int
+        Keypoints of a frame.
+    width : int
+        Features.
+    generator : torch.Generator, optional
+        Draws the initial parameters.
+    """
+
+    def __init__(self, n_points, width, generator=None):
+        super().__init__()
+        self.first = _linear(3 * n_points, width, generator)
+        self.norm = nn.LayerNorm(width)
+        self.second = _linear(width, width, generator)
+
+    def forward(self, seen):
+        """Map keypoints and their visibility (..., n_points, 3) to features (..., width)."""
+        x = functional.gelu(self.first(seen.flatten(-2)))
+        return x + functional.gelu(self.second(self.norm(x)))
+
+
 class MixedEncoder(nn.Module):
     r"""Mixed spatio-temporal encoder of keypoint sequences (section 3.4 of [1]_).
 
@@ -106,7 +131,7 @@ class MixedEncoder(nn.Module):
             return nn.Parameter(_DEVIATION * torch.randn(*shape, generator=generator))
 
         self.embedding = _linear(3, width, generator)
-        self.frame_hidden = _linear(3 * n_points, 4 * width, generator)
+        self.frames = FrameTrunk(n_points, 4 * width, generator)
         self.frame_embedding = _linear(4 * width, width, generator)
         self.point_positions = draw(n_points + 1, width)
         self.frame_positions = draw(window + 1, width)
@@ -118,7 +143,7 @@ class MixedEncoder(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, points, visible, present=None):
-        """Return the tokens (n_windows, window + 1, n_points + 1, width) of windows.
+        """Return the tokens of windows, and features of each frame by itself.
 
         Parameters
         ----------
@@ -128,11 +153,18 @@ class MixedEncoder(nn.Module):
             1 where visible, else 0.
         present : Tensor of bool of shape (n_windows, window), optional
             False at frames that only fill up a short window: nothing attends to them.
+
+        Returns
+        -------
+        tokens : Tensor of shape (n_windows, window + 1, n_points + 1, width)
+            The sequence comes before the frames, the pose before the points.
+        features : Tensor of shape (n_windows, window, 4 * width)
+            Of the trunk.
         """
         seen = torch.cat((points, visible.unsqueeze(-1)), -1)
-        frame = self.frame_embedding(functional.gelu(self.frame_hidden(seen.flatten(-2))))
-        z = self.embedding(seen)
-        z = torch.cat(((self.pose_token + frame).unsqueeze(2), z), 2)
+        features = self.frames(seen)
+        pose = self.pose_token + self.frame_embedding(features)
+        z = torch.cat((pose.unsqueeze(2), self.embedding(seen)), 2)
         z = torch.cat((self.sequence_token.expand_as(z[:, :1]), z), 1)
         z = z + self.point_positions + self.frame_positions.unsqueeze(1)
         n, length, n_tokens, _ = z.shape
@@ -144,16 +176,19 @@ class MixedEncoder(nn.Module):
             z = spatial(z.flatten(0, 1)).unflatten(0, (n, length))
             z = temporal(z.transpose(1, 2).flatten(0, 1), used)
             z = z.unflatten(0, (n, n_tokens)).transpose(1, 2)
-        return self.norm(z)
+        return self.norm(z), features
 
 
 class MotionNetwork(nn.Module):
     r"""Reference shape, deformations and cameras of keypoint sequences (eq. 4 and 7 of [1]_).
 
-    .. math:: S_i = \bar S + \delta_i, \qquad \bar S = h_r(Z_0), \quad \delta_{ij} = h_d(Z_{ij}),
-              \quad R_i = h_m(Z_{i0})
+    .. math:: S_i = \bar S + \delta_i, \qquad \bar S = h_r(Z_0), \quad
+              \delta_{ij} = h_j(Z_{ij}) + h_f(\phi_i)_j, \quad R_i = h_m(Z_{i0})
 
-    with linear heads on the encoder's tokens. The head of the cameras begins at the identity.
+    with linear heads on the encoder's tokens. The head of the cameras begins at the identity. Not
+    in the paper: each point has a head of its own, and features :math:`\phi_i` that a perceptron
+    reads from the frame by itself, which also go into its pose token, add to the deformation.
+    Attention alone took many times as long to learn depth.
 
     Parameters
     ----------
@@ -179,6 +214,7 @@ class MotionNetwork(nn.Module):
             self.reference_head = _linear(width, 3 * n_points, generator, _SHAPE_DEVIATION)
         weight = _SHAPE_DEVIATION * torch.randn(n_points, 3, width, generator=generator)
         self.deformation_head = nn.Parameter(weight)
+        self.frame_head = _linear(4 * width, 3 * n_points, generator, _SHAPE_DEVIATION)
         # Small, so that the cameras begin near the identity that the bias is.
         self.rotation_head = _linear(width, 6, generator, deviation=_DEVIATION)
         with torch.no_grad():
@@ -196,8 +232,9 @@ class MotionNetwork(nn.Module):
         reference : Tensor of shape (n_windows, n_points, 3) or None
             Centred reference shape of each window.
         """
-        z = self.encoder(points, visible, present)
+        z, features = self.encoder(points, visible, present)
         shapes = (self.deformation_head @ z[:, 1:, 1:].unsqueeze(-1)).squeeze(-1)
+        shapes = shapes + self.frame_head(features).unflatten(-1, (self.n_points, 3))
         shapes = shapes - shapes.mean(-2, keepdim=True)
         reference = None
         if self.reference_head is not None:
