@@ -12,6 +12,7 @@ from nrsfm_learn import (
     DeepNRSfM,
     DeepNRSfMPP,
     MultiCategoryLifter,
+    NRSfMFormer,
     ProcrusteanRegression,
     RigidFactorization,
 )
@@ -32,6 +33,7 @@ ESTIMATORS = [
     C3DPO(camera="weak_perspective", in_plane=None, n_init=3),
     MultiCategoryLifter(nonnegative=False, keep_observed=False, hide_fraction=0.2),
     MultiCategoryLifter(camera="weak_perspective", optimizer="sgd", cycle_weight=0.0),
+    NRSfMFormer(camera="weak_perspective", reference=False, n_init=2),
     RigidFactorization(camera="weak_perspective"),
     BMM(shape_step="pseudo_inverse"),
     ColumnSpaceFitting(variant="csf", frequency_fraction=0.5),
