@@ -10,8 +10,8 @@ and the result from two sides are an animation, and two fits show what the tempo
 # %%
 # Clips of a walking body
 # -----------------------
-# The camera goes round the body smoothly. ``groups`` says which clip each frame belongs to; the last
-# clip is kept back. A little noise is on the keypoints, as a detector would have it.
+# The camera goes round the body smoothly. ``groups`` says which clip each frame belongs to; the
+# last clip is kept back. A little noise is on the keypoints, as a detector would have it.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,7 +35,7 @@ X_true = body.X[unseen]
 # frame.
 
 lifted = {}
-for smoothness in (0.0, 1.0):
+for smoothness in (0.0, 0.1):
     model = NRSfMFormer(
         frame_step=2,
         shape_smoothness=smoothness,
@@ -57,7 +57,7 @@ for smoothness in (0.0, 1.0):
 # How fast the points turn about, which noise adds to: the second difference of each frame.
 
 figure, axes = plt.subplots(figsize=(7, 2.5), layout="constrained")
-for label, X in {"truth": X_true, "without": lifted[0.0], "with": lifted[1.0]}.items():
+for label, X in {"truth": X_true, "without": lifted[0.0], "with": lifted[0.1]}.items():
     X = X - X.mean(1, keepdims=True)
     axes.plot(np.linalg.norm(np.diff(X, n=2, axis=0), axis=2).mean(1) / size, label=label)
 axes.set(xlabel="frame", ylabel="second difference\n(object sizes)")
@@ -72,7 +72,7 @@ plt.show()
 fps = 15
 frames = np.arange(0, unseen.sum(), 2)
 seen = W[unseen] - W[unseen].mean(1, keepdims=True)
-result = lifted[1.0] - lifted[1.0].mean(1, keepdims=True)
+result = lifted[0.1] - lifted[0.1].mean(1, keepdims=True)
 truth = X_true - X_true.mean(1, keepdims=True)
 reach = 1.1 * np.abs(truth).max()
 panels = [("keypoints", 0, None), ("from the camera", 0, result), ("from the side", 2, result)]

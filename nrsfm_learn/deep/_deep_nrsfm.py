@@ -26,7 +26,7 @@ class DeepNRSfM(DeepNRSfMPP):
         As in :class:`DeepNRSfMPP`.
     cycle_weight : float, default=0.0
         As in :class:`DeepNRSfMPP`, off as published.
-    hide_fraction, code_l1, symmetry_weight, symmetric_bones
+    hide_fraction, temporal_weight, code_l1, symmetry_weight, symmetric_bones
         As in :class:`DeepNRSfMPP`.
     scale_method, scale_correction, bones
         As in :class:`DeepNRSfMPP`.

@@ -73,9 +73,9 @@ class NRSfMFormer(BaseDeepNRSfM):
         alignment either.
     reprojection_weight : float, default=1.0
         :math:`\beta_1`.
-    alignment_weight : float, default=0.1
+    alignment_weight : float, default=0.01
         :math:`\beta_2`.
-    shape_smoothness : float, default=1.0
+    shape_smoothness : float, default=0.01
         :math:`\lambda_S`, the paper's :math:`\beta_4 \lambda_S`.
     rotation_smoothness : float, default=0.0
         :math:`\lambda_R`, the paper's :math:`\beta_4 \lambda_R`.
@@ -83,8 +83,8 @@ class NRSfMFormer(BaseDeepNRSfM):
         :math:`\kappa`; the paper has 0, "auto" 0.1 but in the paper preset.
     rigidity_weight : float or "auto", default="auto"
         :math:`\gamma`; the paper has 0, "auto" 0.5 but in the paper preset.
-    cycle_weight : float or "auto", default="auto"
-        :math:`\delta`; the paper has 0, "auto" 1 but in the paper preset.
+    cycle_weight : float, default=0.0
+        :math:`\delta`; the paper has 0.
     prior : DiffusionPosePrior, default=None
         Fitted prior. **The fit is no longer unsupervised then**: the prior was trained on 3-D.
         Report results with and without. It is used in training only, and files do not hold it.
@@ -223,7 +223,7 @@ class NRSfMFormer(BaseDeepNRSfM):
         "rotation_smoothness": [Interval(Real, 0, None, closed="left")],
         "rank_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "rigidity_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "cycle_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "cycle_weight": [Interval(Real, 0, None, closed="left")],
         "prior": [DiffusionPosePrior, None],
         "prior_weight": [Interval(Real, 0, None, closed="left")],
         "hide_fraction": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
@@ -249,12 +249,12 @@ class NRSfMFormer(BaseDeepNRSfM):
         camera="orthographic",
         reference=True,
         reprojection_weight=1.0,
-        alignment_weight=0.1,
-        shape_smoothness=1.0,
+        alignment_weight=0.01,
+        shape_smoothness=0.01,
         rotation_smoothness=0.0,
         rank_weight="auto",
         rigidity_weight="auto",
-        cycle_weight="auto",
+        cycle_weight=0.0,
         prior=None,
         prior_weight=1.0,
         hide_fraction="auto",
@@ -365,7 +365,7 @@ class NRSfMFormer(BaseDeepNRSfM):
                 f"equal part of the features."
             )
         terms = {}
-        for name in ("rank_weight", "rigidity_weight", "cycle_weight"):
+        for name in ("rank_weight", "rigidity_weight"):
             default, given = preset.pop(name), getattr(self, name)
             terms[name] = default if given == "auto" else given
         hide_fraction = self.hide_fraction
@@ -388,6 +388,7 @@ class NRSfMFormer(BaseDeepNRSfM):
             shape_smoothness=self.shape_smoothness,
             rotation_smoothness=self.rotation_smoothness,
             **terms,
+            cycle_weight=self.cycle_weight,
             rigidity_start=options.max_iter // 4,
             cycle_start=options.max_iter // 4,
             hide_fraction=hide_fraction,

@@ -161,15 +161,13 @@ def factorization_preset(preset, n_frames):
     }
 
 
-def prn_preset(preset, n_frames):
+def prn_preset(preset):
     """Return sizes, starts and schedule of Procrustean regression networks.
 
     Parameters
     ----------
     preset : {"auto", "quick", "paper"}
         As of :func:`deep_nrsfm_preset`; "paper" has the published sizes (hours on a CPU).
-    n_frames : int
-        Frames to fit.
 
     Returns
     -------
@@ -190,9 +188,9 @@ def prn_preset(preset, n_frames):
         }
     return {
         "width": 256,
-        "n_init": 2,
-        "max_iter": 1000 if preset == "quick" else 3000,
-        "batch_size": 4 if n_frames <= 1024 else 8,
+        "n_init": 1,
+        "max_iter": 1000 if preset == "quick" else 2000,
+        "batch_size": 8,
         "learning_rate": 1e-3,
         "schedule": "cosine",
     }
@@ -213,8 +211,8 @@ def former_preset(preset, n_windows):
     -------
     dict
         ``width``, ``n_blocks``, ``n_heads``, ``rank_weight``, ``rigidity_weight``,
-        ``cycle_weight``, ``max_iter``, ``batch_size``, ``learning_rate``, ``schedule`` and, in the
-        paper's, when the rate falls by how much.
+        ``max_iter``, ``batch_size``, ``learning_rate``, ``schedule`` and, in the paper's, when the
+        rate falls by how much.
     """
     if preset == "paper":
         epoch = -(-n_windows // 128)
@@ -224,7 +222,6 @@ def former_preset(preset, n_windows):
             "n_heads": 8,
             "rank_weight": 0.0,
             "rigidity_weight": 0.0,
-            "cycle_weight": 0.0,
             "max_iter": 50 * epoch,
             "batch_size": 128,
             "learning_rate": 5e-5,
@@ -238,10 +235,9 @@ def former_preset(preset, n_windows):
         # Attention with fewer than 16 features a head takes most of the time on a CPU.
         "n_heads": 4,
         "rank_weight": 0.1,
-        "rigidity_weight": 0.5,
-        "cycle_weight": 1.0,
-        "max_iter": 500 if preset == "quick" else 4000,
+        "rigidity_weight": 0.05,
+        "max_iter": 500 if preset == "quick" else 3000,
         "batch_size": 8,
-        "learning_rate": 2e-3,
+        "learning_rate": 1e-3,
         "schedule": "cosine",
     }

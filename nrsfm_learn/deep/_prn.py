@@ -19,6 +19,8 @@ from .nn import ProcrusteanNetwork
 
 # Frames whose mean orients the canonical shapes, spread over the data.
 _N_REFERENCE = 512
+# Of frame_step="auto".
+_LONGEST_STEP = 4
 
 
 class PRN(BaseDeepNRSfM):
@@ -46,7 +48,7 @@ class PRN(BaseDeepNRSfM):
         Frames from one frame of a window to the next. A window has to see the object turn: the
         nuclear norm prefers flat shapes where the camera hardly moves. The publication has
         consecutive frames, 1; "auto" lets a window span the clip of median length, with steps of
-        no more than 8.
+        no more than 4.
     regularization : float, default=0.05
         :math:`\lambda`, for keypoints that are scaled to a mean spread of 1.
     camera : {"orthographic", "weak_perspective"}, default="orthographic"
@@ -254,7 +256,7 @@ class PRN(BaseDeepNRSfM):
     # -------------------------------------------------------------------------------------
 
     def _fit(self, observations):
-        preset = prn_preset(self.preset, len(observations.W))
+        preset = prn_preset(self.preset)
         device, generator = self._start()
         windows = self._windows(observations)
         gain, self.gain_constant_ = image_gain(observations, self.camera, self.scale_method)
@@ -296,7 +298,7 @@ class PRN(BaseDeepNRSfM):
         n_frames, groups = len(observations.W), observations.groups
         step = self.frame_step
         if step == "auto":
-            step = spanning_step(n_frames, groups, window=self.window)
+            step = spanning_step(n_frames, groups, window=self.window, longest=_LONGEST_STEP)
         self.frame_step_ = step
         span = step * self.window
         return cut_windows(

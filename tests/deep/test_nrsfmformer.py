@@ -129,7 +129,7 @@ def test_weak_perspective():
 
 def test_each_weight_changes_the_fit():
     W, groups, _ = clips()
-    off = {"rigidity_weight": 0.0, "cycle_weight": 0.0, "alignment_weight": 0.0, "rank_weight": 0.0}
+    off = {"rigidity_weight": 0.0, "alignment_weight": 0.0, "rank_weight": 0.0}
     settings = {**QUICK, **off, "shape_smoothness": 0.0}
     base = NRSfMFormer(**settings).fit(W, groups=groups).loss_curve_
     for change in (
@@ -214,7 +214,7 @@ def test_malformed_settings():
 def test_presets():
     paper = former_preset("paper", 1000)
     assert (paper["width"], paper["n_heads"], paper["batch_size"]) == (512, 8, 128)
-    assert (paper["rigidity_weight"], paper["cycle_weight"]) == (0, 0)
+    assert (paper["rigidity_weight"], paper["rank_weight"]) == (0, 0)
     assert (paper["max_iter"], paper["step_size"]) == (400, 8)
     auto = former_preset("auto", 1000)
     assert 32 <= auto["width"] <= 64
