@@ -78,7 +78,8 @@ class PAUL(BaseDeepNRSfM):
     temporal_weight : float, default=0.0
         Weight of the mean squared change of the canonical shapes from one frame of a clip to the
         next, see :func:`nrsfm_learn.losses.temporal_smoothness_loss`. Clips are those of
-        ``groups``, or all frames are one; batches are then windows of 8 consecutive frames.
+        ``groups``, or all frames are one; batches are then windows of 8 consecutive frames. It acts
+        on decoded shapes: seen keypoints keep their noise, unless ``keep_observed=False``.
     keep_observed : bool, default=True
         Put visible keypoints of the reconstruction exactly where they were seen. With False they
         lie where the auto-encoder has them, which takes out noise.

@@ -9,17 +9,18 @@ from nrsfm_learn.datasets import make_low_rank
 from nrsfm_learn.deep._temporal import WindowedObjective, training_windows
 
 SMALL = {
-    "max_iter": 80,
+    "max_iter": 100,
     "batch_size": 32,
     "learning_rate": 1e-2,
     "n_init": 1,
     "random_state": 0,
     "device": "cpu",
 }
+# Keypoints kept where they were seen bring their noise with them.
 METHODS = [
-    PAUL(widths=[16], encoder_width=16, **SMALL),
-    PAUL(widths=[16], codes="free", cycle_weight=0, **SMALL),
-    AutoDecoderLifter(widths=[16], encoder_width=16, **SMALL),
+    PAUL(widths=[16], encoder_width=16, keep_observed=False, **SMALL),
+    PAUL(widths=[16], codes="free", cycle_weight=0, keep_observed=False, **SMALL),
+    AutoDecoderLifter(widths=[16], encoder_width=16, keep_observed=False, **SMALL),
     DeepNRSfMPP(k_last=2, dictionary_sizes=[8, 2], **SMALL),
     DeepNRSfM(k_last=2, dictionary_sizes=[8, 2], **SMALL),
 ]
@@ -27,7 +28,7 @@ METHODS = [
 
 @pytest.fixture(scope="module")
 def data():
-    return make_low_rank(96, 10, rank=2, views="smooth", clips=3, random_state=0)
+    return make_low_rank(96, 10, rank=2, views="smooth", clips=3, noise=0.1, random_state=0)
 
 
 def test_an_objective_is_handed_the_frames_of_its_windows():
@@ -59,7 +60,7 @@ def test_it_lowers_jitter(method, data):
         change = np.linalg.norm(np.diff(shapes, axis=0)[within], axis=(1, 2))
         return change.mean() / np.linalg.norm(shapes, axis=(1, 2)).mean()
 
-    free, smooth = jitter(0.0), jitter(30.0)
+    free, smooth = jitter(0.0), jitter(10.0)
     method.set_params(temporal_weight=0.0)
     assert smooth < 0.9 * free
 

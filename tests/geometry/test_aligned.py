@@ -133,6 +133,29 @@ class TestProcrustesAligned:
 
         assert error(gradient(cost, X), differences(cost, X)) < 1e-8
 
+    @pytest.mark.parametrize(("n_frames", "n_points"), [(4, 11), (14, 5)])
+    def test_factor_and_eigenvalues_agree(self, n_frames, n_points, monkeypatch):
+        X = torch.stack([stack(n_frames, n_points, seed=seed) for seed in (0, 1)])
+        direction = randn(*X.shape, seed=5)
+
+        def both():
+            leaf = X.clone().requires_grad_()
+            Y = procrustes_aligned(leaf)
+            return Y.detach(), torch.autograd.grad((Y * direction).sum(), leaf)[0]
+
+        factored = both()
+        monkeypatch.setattr("nrsfm_learn.geometry.aligned._PIVOT", float("inf"))
+        for a, b in zip(factored, both(), strict=True):
+            assert error(a, b) < 1e-9
+
+    def test_shapes_of_zeros_count_nowhere(self):
+        X = stack(9, 6)
+        padded = torch.cat((X, torch.zeros(3, 6, 3, dtype=X.dtype)))
+        cost = aligned_nuclear_norm(padded), aligned_nuclear_norm(X)
+        torch.testing.assert_close(*cost, rtol=1e-12, atol=0)
+        found = gradient(aligned_nuclear_norm, padded)
+        assert error(found[:9], gradient(aligned_nuclear_norm, X)) < 1e-9
+
     # More points than frames, fewer, and as many.
     @pytest.mark.parametrize(("n_frames", "n_points"), [(4, 11), (14, 5), (6, 6)])
     def test_gradient_is_that_of_the_dense_system(self, n_frames, n_points):
