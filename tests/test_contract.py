@@ -34,13 +34,10 @@ ESTIMATORS = [
     C3DPO(camera="weak_perspective", in_plane=None, n_init=3),
     MultiCategoryLifter(nonnegative=False, keep_observed=False, hide_fraction=0.2),
     MultiCategoryLifter(camera="weak_perspective", optimizer="sgd", cycle_weight=0.0),
-<<<<<<< HEAD
     NRSfMFormer(camera="weak_perspective", reference=False, n_init=2),
-=======
     PAUL(temporal_weight=0.1, codes="free"),
     DeepNRSfMPP(temporal_weight=0.1),
     PRN(camera="weak_perspective", window=5, frame_step=2, n_init=3, keep_observed=False),
->>>>>>> 9d7267daf492cf6b60aed0e48d38ae9ab12898d1
     RigidFactorization(camera="weak_perspective"),
     BMM(shape_step="pseudo_inverse"),
     ColumnSpaceFitting(variant="csf", frequency_fraction=0.5),
