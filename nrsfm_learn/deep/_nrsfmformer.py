@@ -81,8 +81,8 @@ class NRSfMFormer(BaseDeepNRSfM):
         :math:`\lambda_R`, the paper's :math:`\beta_4 \lambda_R`.
     rank_weight : float or "auto", default="auto"
         :math:`\kappa`; the paper has 0, "auto" 0.1 but in the paper preset.
-    rigidity_weight : float or "auto", default="auto"
-        :math:`\gamma`; the paper has 0, "auto" 0.5 but in the paper preset.
+    rigidity_weight : float, default=0.0
+        :math:`\gamma`; the paper has 0.
     cycle_weight : float, default=0.0
         :math:`\delta`; the paper has 0.
     prior : DiffusionPosePrior, default=None
@@ -222,7 +222,7 @@ class NRSfMFormer(BaseDeepNRSfM):
         "shape_smoothness": [Interval(Real, 0, None, closed="left")],
         "rotation_smoothness": [Interval(Real, 0, None, closed="left")],
         "rank_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "rigidity_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "rigidity_weight": [Interval(Real, 0, None, closed="left")],
         "cycle_weight": [Interval(Real, 0, None, closed="left")],
         "prior": [DiffusionPosePrior, None],
         "prior_weight": [Interval(Real, 0, None, closed="left")],
@@ -253,7 +253,7 @@ class NRSfMFormer(BaseDeepNRSfM):
         shape_smoothness=0.01,
         rotation_smoothness=0.0,
         rank_weight="auto",
-        rigidity_weight="auto",
+        rigidity_weight=0.0,
         cycle_weight=0.0,
         prior=None,
         prior_weight=1.0,
@@ -364,10 +364,9 @@ class NRSfMFormer(BaseDeepNRSfM):
                 f"n_heads={self.n_heads_} does not divide width={self.width_}: each head has an "
                 f"equal part of the features."
             )
-        terms = {}
-        for name in ("rank_weight", "rigidity_weight"):
-            default, given = preset.pop(name), getattr(self, name)
-            terms[name] = default if given == "auto" else given
+        rank_weight = preset.pop("rank_weight")
+        if self.rank_weight != "auto":
+            rank_weight = self.rank_weight
         hide_fraction = self.hide_fraction
         if hide_fraction == "auto":
             hide_fraction = 0.0 if observations.visible.all() else 0.2
@@ -387,7 +386,8 @@ class NRSfMFormer(BaseDeepNRSfM):
             alignment_weight=self.alignment_weight,
             shape_smoothness=self.shape_smoothness,
             rotation_smoothness=self.rotation_smoothness,
-            **terms,
+            rank_weight=rank_weight,
+            rigidity_weight=self.rigidity_weight,
             cycle_weight=self.cycle_weight,
             rigidity_start=options.max_iter // 4,
             cycle_start=options.max_iter // 4,

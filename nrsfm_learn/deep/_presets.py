@@ -210,9 +210,8 @@ def former_preset(preset, n_windows):
     Returns
     -------
     dict
-        ``width``, ``n_blocks``, ``n_heads``, ``rank_weight``, ``rigidity_weight``,
-        ``max_iter``, ``batch_size``, ``learning_rate``, ``schedule`` and, in the paper's, when the
-        rate falls by how much.
+        ``width``, ``n_blocks``, ``n_heads``, ``rank_weight``, ``max_iter``, ``batch_size``,
+        ``learning_rate``, ``schedule`` and, in the paper's, when the rate falls by how much.
     """
     if preset == "paper":
         epoch = -(-n_windows // 128)
@@ -221,7 +220,6 @@ def former_preset(preset, n_windows):
             "n_blocks": 4,
             "n_heads": 8,
             "rank_weight": 0.0,
-            "rigidity_weight": 0.0,
             "max_iter": 50 * epoch,
             "batch_size": 128,
             "learning_rate": 5e-5,
@@ -235,7 +233,6 @@ def former_preset(preset, n_windows):
         # Attention with fewer than 16 features a head takes most of the time on a CPU.
         "n_heads": 4,
         "rank_weight": 0.1,
-        "rigidity_weight": 0.05,
         "max_iter": 500 if preset == "quick" else 3000,
         "batch_size": 8,
         "learning_rate": 1e-3,

@@ -214,7 +214,7 @@ def test_malformed_settings():
 def test_presets():
     paper = former_preset("paper", 1000)
     assert (paper["width"], paper["n_heads"], paper["batch_size"]) == (512, 8, 128)
-    assert (paper["rigidity_weight"], paper["rank_weight"]) == (0, 0)
+    assert paper["rank_weight"] == 0
     assert (paper["max_iter"], paper["step_size"]) == (400, 8)
     auto = former_preset("auto", 1000)
     assert 32 <= auto["width"] <= 64
