@@ -64,19 +64,25 @@ def clips_of(name, folder, seed=0):
     return X[..., :2].copy(), X, groups
 
 
-def timed_fit(estimator, seconds, *args, **kwargs):
-    """Fit for a time at most; the learning rate falls as the time does, if it ends early."""
-    began = time.monotonic()
-    with stop_when(lambda: time.monotonic() - began > seconds):
-        return estimator.fit(*args, **kwargs)
+def timed_fit(cls, settings, seconds, W, groups):
+    """Fit for a time: as many iterations as fit into it, so that the schedule ends with it."""
+
+    def run(n_iter):
+        began = time.monotonic()
+        model = cls(**{**settings, "max_iter": n_iter}).fit(W, groups=groups)
+        return model, time.monotonic() - began
+
+    _, short = run(5)
+    _, long = run(25)
+    n_iter = 5 + int((seconds - short) / max((long - short) / 20, 1e-3))
+    with stop_when_over(1.5 * seconds):
+        return run(max(25, n_iter))
 
 
-def iterations_within(seconds, settings, W, groups):
-    """Return how many iterations fit into a time, so that the schedule ends with it."""
-    trial = 20
+def stop_when_over(seconds):
+    """Return a context that ends training after a time: the probes may have been too hopeful."""
     began = time.monotonic()
-    NRSfMFormer(**{**settings, "max_iter": trial}).fit(W, groups=groups)
-    return max(trial, int(0.9 * trial * seconds / (time.monotonic() - began)))
+    return stop_when(lambda: time.monotonic() - began > seconds)
 
 
 def ablation(name, folder, rows, seconds, seed):
@@ -102,24 +108,16 @@ def ablation(name, folder, rows, seconds, seed):
     flat = X[unseen] * np.array([1.0, 1.0, 0.0])
     flat_error = 100 * normalized_error(X[unseen], flat, protocol="procrustes")
     print(f"{'(flat shapes)':26s} NE-procrustes {flat_error:6.2f}%")
-    if "PRN" in rows:
-        began = time.monotonic()
-        model = timed_fit(PRN(random_state=seed), seconds, W[~unseen], groups=groups[~unseen])
-        report("PRN", model, time.monotonic() - began)
     prior = None
     for label in rows:
-        if label == "PRN":
-            continue
-        settings = {**ROWS[label], "random_state": seed}
+        settings = {**ROWS.get(label, {}), "random_state": seed}
         if "prior" in label:
             if prior is None:
                 prior = DiffusionPosePrior(views="vertical", random_state=seed)
                 prior.fit(np.concatenate(others))
             settings["prior"] = prior
-        settings["max_iter"] = iterations_within(seconds, settings, W[~unseen], groups[~unseen])
-        began = time.monotonic()
-        model = timed_fit(NRSfMFormer(rank_weight=0.1), seconds, W[~unseen], groups=groups[~unseen])
-        report(label, model, time.monotonic() - began)
+        cls = PRN if label == "PRN" else NRSfMFormer
+        report(label, *timed_fit(cls, settings, seconds, W[~unseen], groups[~unseen]))
 
 
 def clip_signs(X, Y, groups):
