@@ -14,7 +14,9 @@ _EXPORTS = {
     "AutoDecoderLifter": "nrsfm_learn.deep.AutoDecoderLifter",
     "DeepNRSfM": "nrsfm_learn.deep.DeepNRSfM",
     "DeepNRSfMPP": "nrsfm_learn.deep.DeepNRSfMPP",
+    "DiffusionPosePrior": "nrsfm_learn.priors.DiffusionPosePrior",
     "MultiCategoryLifter": "nrsfm_learn.deep.MultiCategoryLifter",
+    "NRSfMFormer": "nrsfm_learn.deep.NRSfMFormer",
     "PAUL": "nrsfm_learn.deep.PAUL",
     "PRN": "nrsfm_learn.deep.PRN",
     "ColumnSpaceFitting": "nrsfm_learn.classical.ColumnSpaceFitting",
@@ -48,6 +50,7 @@ _SUBMODULES = frozenset(
         "model_selection",
         "plotting",
         "preprocessing",
+        "priors",
         "report",
         "testing",
     }

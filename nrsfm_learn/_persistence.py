@@ -37,6 +37,9 @@ _OWN_ENTRIES = {
 class PersistenceMixin:
     """Give an estimator ``save``, ``load`` and a pickle that opens on every machine."""
 
+    # Whether a fit may leave networks of other starts.
+    _has_starts = True
+
     def save(self, path, *, card=None):
         """Write the fitted estimator to one file that holds only JSON and tensors.
 
@@ -85,6 +88,19 @@ class PersistenceMixin:
             another class.
         """
         return load_estimator(path, expected=cls)
+
+    def _array_shapes(self):
+        """Return the shapes that the arrays of a file must have, by name."""
+        X = getattr(self, "reconstruction_", None)
+        n_frames = len(X) if isinstance(X, np.ndarray) and X.ndim else None
+        P = self.n_points_in_
+        return {
+            "reconstruction_": (n_frames, P, 3),
+            "shapes_": (n_frames, P, 3),
+            "rotations_": (n_frames, 3, 3),
+            "translations_": (n_frames, 3),
+            "scales_": (n_frames,),
+        }
 
     def __getstate__(self):
         state = super().__getstate__()
@@ -244,7 +260,8 @@ def load_estimator(path, expected=None):
     _check_shapes(estimator, path)
     if state:
         estimator.module_ = _load_module(estimator, state, path)
-        estimator.runners_up_ = _load_runners_up(estimator, others, path)
+        if estimator._has_starts:
+            estimator.runners_up_ = _load_runners_up(estimator, others, path)
     return estimator
 
 
@@ -320,17 +337,9 @@ def _load_runners_up(estimator, arrays, path):
 def _check_shapes(estimator, path):
     """Refuse arrays that contradict each other before they surprise somebody in transform."""
     P = getattr(estimator, "n_points_in_", None)
-    X = getattr(estimator, "reconstruction_", None)
-    n_frames = len(X) if isinstance(X, np.ndarray) and X.ndim else None
-    expected = {
-        "reconstruction_": (n_frames, P, 3),
-        "shapes_": (n_frames, P, 3),
-        "rotations_": (n_frames, 3, 3),
-        "translations_": (n_frames, 3),
-        "scales_": (n_frames,),
-    }
     if type(P) is not int:
         raise ValueError(f"{path} is damaged: n_points_in_ is {P!r}, not an integer.")
+    expected = estimator._array_shapes()
     for name, shape in expected.items():
         array = getattr(estimator, name, None)
         if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype.kind != "f":
@@ -359,9 +368,12 @@ def _check_version(header, path):
 
 
 def _class_named(name, path, expected):
-    from .testing import all_estimators
+    import nrsfm_learn
 
-    classes = dict(all_estimators())
+    exported = ((name, getattr(nrsfm_learn, name)) for name in nrsfm_learn.__all__)
+    classes = {
+        name: c for name, c in exported if isinstance(c, type) and issubclass(c, PersistenceMixin)
+    }
     if expected is not None:
         # A class of the user's own is no member of the registry, but the user named it.
         classes[expected.__name__] = expected

@@ -48,6 +48,29 @@ def clip_numbers(groups, n_frames):
     return rank[number.reshape(-1)]
 
 
+def spanning_step(n_frames, groups=None, *, window, longest=8):
+    """Return the step with which a window spans the clip of median length.
+
+    Parameters
+    ----------
+    n_frames : int
+        Number of frames.
+    groups : ndarray of shape (n_frames,), default=None
+        Clip of each frame; by default all frames are one clip.
+    window : int
+        Frames of a window.
+    longest : int, default=8
+        Longest step.
+
+    Returns
+    -------
+    int
+        Between 1 and ``longest``.
+    """
+    lengths = np.bincount(clip_numbers(groups, n_frames))
+    return int(np.clip(np.median(lengths) // window, 1, longest))
+
+
 def cut_windows(n_frames, groups=None, *, window, stride=None, step=1):
     """Cut clips into windows of consecutive frames.
 

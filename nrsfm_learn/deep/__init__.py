@@ -5,6 +5,7 @@ from ._c3dpo import C3DPO
 from ._deep_nrsfm import DeepNRSfM
 from ._deep_nrsfm_pp import DeepNRSfMPP
 from ._multi_category_lifter import MultiCategoryLifter
+from ._nrsfmformer import NRSfMFormer
 from ._paul import PAUL
 from ._prn import PRN
 
@@ -16,4 +17,5 @@ __all__ = [
     "DeepNRSfM",
     "DeepNRSfMPP",
     "MultiCategoryLifter",
+    "NRSfMFormer",
 ]

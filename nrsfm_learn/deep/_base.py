@@ -294,6 +294,10 @@ class BaseDeepNRSfM(BaseNRSfM):
         self.module_ = starts[result.chosen].module
         return result
 
+    def _comparison_frames(self, n_frames, observations):
+        """Return some ``n_frames`` frames, spread over the data, that starts are compared on."""
+        return np.unique(np.linspace(0, len(observations.W) - 1, n_frames).astype(int))
+
     def _keep_starts(self, starts, result):
         """Set ``inits_`` and ``runners_up_``."""
         self.inits_ = list(result.inits)

@@ -39,8 +39,7 @@ def start_criteria(estimator, module, observations, loss):
     """
     criterion = estimator.start_criterion
     probe = estimator._with_module(module)
-    index = np.unique(np.linspace(0, len(observations.W) - 1, _N_FRAMES).astype(int))
-    sample = observations.take(index)
+    sample = observations.take(estimator._comparison_frames(_N_FRAMES, observations))
     shapes = probe._lift(sample).shapes
     # Points of other categories are NaN; a frame's own, seen or not, must be finite.
     if not np.isfinite(shapes[sample.visible]).all():

@@ -9,11 +9,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._torch import to_numpy, to_tensor
-from ..base import NRSfMTags, Reconstruction
-from ..geometry import perspective_translation
+from ..base import NRSfMTags
 from ._base import BaseDeepNRSfM
 from ._categories import balanced_order, category_index, check_within, learn_categories
 from ._frames import image_gain, normalize_frames
+from ._place import place
 from ._presets import PRESETS, factorization_preset
 from .nn import FactorizationNetwork
 
@@ -257,39 +257,19 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
         module = self.module_.eval()
         features = module.features(frames.normalized(), frames.visible)
         codes, rotations = module.codes(features), module.rotations(features)
-        arrays = (module.decode(codes, selection), rotations, frames.points)
-        shapes, R, seen = (to_numpy(a).astype(float) for a in arrays)
-
+        shapes, R = (
+            to_numpy(a).astype(float) for a in (module.decode(codes, selection), rotations)
+        )
         X = shapes @ R.swapaxes(1, 2)
-        visible = unit.visible[..., None]
-        X = self._placed(X, seen, visible, gain)
-        if self.keep_observed:
-            depths = X[..., 2:] if self.camera == "perspective" else 1.0
-            X[..., :2] = np.where(visible, seen * depths, X[..., :2])
         X[~points] = np.nan
-        translations = np.nanmean(X, axis=1)
-        references = self.gain_references_[index]
-        if self.camera == "perspective":
-            references = np.ones(len(gain))
-        shapes = (X - translations[:, None]) @ R / references[:, None, None]
-        scales = np.ones(len(gain))
-        if self.camera != "perspective":
-            scales = references / gain
-            translations = translations / gain[:, None]
-            translations[:, :2] += centers
-        X = scales[:, None, None] * shapes @ R.swapaxes(1, 2) + translations[:, None]
-        found = (X, shapes, R, translations, scales, to_numpy(codes))
-        dtype = observations.W.dtype
-        return Reconstruction(*(a.astype(dtype, copy=False) for a in found))
-
-    def _placed(self, X, seen, visible, gain):
-        """Return turned shapes where the keypoints are, in the units of the network."""
-        if self.camera == "perspective":
-            translations = perspective_translation(
-                *(torch.from_numpy(a) for a in (X, seen, visible[..., 0], gain))
-            )
-            return X + translations.numpy()[:, None]
-        # The best translation takes the visible mean to that of the keypoints, which is zero.
-        X = X.copy()
-        X[..., :2] -= np.mean(X[..., :2], axis=1, keepdims=True, where=visible)
-        return X
+        found = place(
+            X,
+            R,
+            frames,
+            unit,
+            centers=centers,
+            gain=gain,
+            reference=self.gain_references_[index],
+            keep_observed=self.keep_observed,
+        )
+        return found._replace(codes=to_numpy(codes).astype(observations.W.dtype, copy=False))

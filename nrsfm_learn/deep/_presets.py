@@ -198,3 +198,47 @@ def prn_preset(preset):
         "learning_rate": 1e-3,
         "schedule": "cosine",
     }
+
+
+def former_preset(preset, n_windows):
+    """Return sizes, weights and schedule of NRSfMFormer.
+
+    Parameters
+    ----------
+    preset : {"auto", "quick", "paper"}
+        As of :func:`deep_nrsfm_preset`; "paper" has the published sizes, 50 epochs of batches of
+        128, and no terms but the published.
+    n_windows : int
+        Windows to draw from.
+
+    Returns
+    -------
+    dict
+        ``width``, ``n_blocks``, ``n_heads``, ``rank_weight``, ``max_iter``, ``batch_size``,
+        ``learning_rate``, ``schedule`` and, in the paper's, when the rate falls by how much.
+    """
+    if preset == "paper":
+        epoch = -(-n_windows // 128)
+        return {
+            "width": 512,
+            "n_blocks": 4,
+            "n_heads": 8,
+            "rank_weight": 0.0,
+            "max_iter": 50 * epoch,
+            "batch_size": 128,
+            "learning_rate": 5e-5,
+            "schedule": "step",
+            "step_size": epoch,
+            "step_factor": 0.99,
+        }
+    return {
+        "width": 64,
+        "n_blocks": 1,
+        # Attention with fewer than 16 features a head takes most of the time on a CPU.
+        "n_heads": 4,
+        "rank_weight": 0.1,
+        "max_iter": 500 if preset == "quick" else 3000,
+        "batch_size": 8,
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+    }

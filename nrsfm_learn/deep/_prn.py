@@ -8,7 +8,7 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._torch import to_numpy
-from .._windows import clip_numbers, cut_windows
+from .._windows import cut_windows, spanning_step
 from ..base import NRSfMTags, Reconstruction
 from ..geometry import generalized_procrustes, nearest_rotation
 from ._base import BaseDeepNRSfM
@@ -298,8 +298,7 @@ class PRN(BaseDeepNRSfM):
         n_frames, groups = len(observations.W), observations.groups
         step = self.frame_step
         if step == "auto":
-            lengths = np.bincount(clip_numbers(groups, n_frames))
-            step = int(np.clip(np.median(lengths) // self.window, 1, _LONGEST_STEP))
+            step = spanning_step(n_frames, groups, window=self.window, longest=_LONGEST_STEP)
         self.frame_step_ = step
         span = step * self.window
         return cut_windows(

@@ -80,7 +80,9 @@ def check_other_frames(estimator):
     assert X.shape == (5, other.W.shape[1], 3)
     assert np.isfinite(X).all()
     one = model.transform(other.hidden[:1])
-    assert_close(one, X[:1], 1e-4, "a single frame")
+    assert np.isfinite(one).all()
+    if not estimator._nrsfm_tags().temporal:
+        assert_close(one, X[:1], 1e-4, "a single frame")
 
 
 def check_frames_do_not_mix(estimator):
