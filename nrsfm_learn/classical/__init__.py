@@ -2,7 +2,9 @@
 
 from ._bmm import BMM
 from ._column_space_fitting import ColumnSpaceFitting
+from ._consensus import ConsensusNRSfM
 from ._em_ppca import EMPPCA
+from ._procrustean_normal import ProcrusteanNormal
 from ._procrustean_regression import ProcrusteanRegression
 from ._revisited_bmm import RevisitedBMM
 from ._rigid_factorization import RigidFactorization
@@ -12,6 +14,8 @@ __all__ = [
     "BMM",
     "EMPPCA",
     "ColumnSpaceFitting",
+    "ConsensusNRSfM",
+    "ProcrusteanNormal",
     "ProcrusteanRegression",
     "RevisitedBMM",
     "RigidFactorization",
