@@ -19,6 +19,7 @@ _EXPORTS = {
     "ColumnSpaceFitting": "nrsfm_learn.classical.ColumnSpaceFitting",
     "ConsensusNRSfM": "nrsfm_learn.classical.ConsensusNRSfM",
     "EMPPCA": "nrsfm_learn.classical.EMPPCA",
+    "KernelShapeTrajectory": "nrsfm_learn.classical.KernelShapeTrajectory",
     "ProcrusteanNormal": "nrsfm_learn.classical.ProcrusteanNormal",
     "ProcrusteanRegression": "nrsfm_learn.classical.ProcrusteanRegression",
     "RevisitedBMM": "nrsfm_learn.classical.RevisitedBMM",

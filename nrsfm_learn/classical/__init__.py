@@ -4,6 +4,7 @@ from ._bmm import BMM
 from ._column_space_fitting import ColumnSpaceFitting
 from ._consensus import ConsensusNRSfM
 from ._em_ppca import EMPPCA
+from ._kernel_shape_trajectory import KernelShapeTrajectory
 from ._procrustean_normal import ProcrusteanNormal
 from ._procrustean_regression import ProcrusteanRegression
 from ._revisited_bmm import RevisitedBMM
@@ -15,6 +16,7 @@ __all__ = [
     "EMPPCA",
     "ColumnSpaceFitting",
     "ConsensusNRSfM",
+    "KernelShapeTrajectory",
     "ProcrusteanNormal",
     "ProcrusteanRegression",
     "RevisitedBMM",

@@ -6,14 +6,20 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from .._torch import to_numpy
 from ..base import NRSfMTags
+from ..model_selection import neighbor_distance_variation
 from ._base import BaseClassicalNRSfM, Solution
 from ._basis_lift import ShapeBasis, strided
+from ._em_ppca_solver import solve_em_ppca
 from ._first_shapes import first_shapes
 from ._procrustean_normal_solver import fit_procrustean_normal
 
 # Numbers of bases that "auto" tries beside all of them.
 _CANDIDATES = (2, 4, 8, 16, 32)
+# Deformations of the start of low rank, one after the other.
+_RANKS = (1, 2)
+_RANK_TOLERANCE = 1e-4
 # Iterations with which a number of bases is tried.
 _TRIAL_ITERATIONS = 30
 # Directions of the covariance that unseen frames are lifted with, at most.
@@ -69,6 +75,46 @@ def solve_procrustean_normal(
     )
 
 
+def low_rank_shapes(tracks, shapes, rotations, generator, max_iter=300):
+    """Return shapes of one deformation, raised to two, by expectation maximisation.
+
+    A rank that grows finds shapes whose deformations are few, where shapes of least nuclear norm
+    have many small ones.
+
+    Parameters
+    ----------
+    tracks : Tracks
+        Keypoints.
+    shapes : Tensor of shape (n_frames, n_points, 3)
+        Start, in the common frame.
+    rotations : Tensor of shape (n_frames, 3, 3)
+        Rotations of the start.
+    generator : torch.Generator
+        Draws deformations that the start lacks.
+    max_iter : int, default=300
+        Most iterations for each number of deformations.
+
+    Returns
+    -------
+    shapes, rotations : Tensor
+        As given.
+    """
+    for n_bases in _RANKS:
+        fit = solve_em_ppca(
+            tracks.points,
+            tracks.weights,
+            n_bases,
+            shapes=shapes,
+            rotations=rotations,
+            generator=generator,
+            max_iter=max_iter,
+            tol=_RANK_TOLERANCE,
+        )
+        shapes = fit.mean + torch.einsum("fk,kpi->fpi", fit.codes, fit.basis)
+        rotations = fit.rotations
+    return shapes, rotations
+
+
 class ProcrusteanNormal(BaseClassicalNRSfM):
     r"""Procrustean normal distribution (PND): aligned shapes as draws from a Gaussian.
 
@@ -94,9 +140,9 @@ class ProcrusteanNormal(BaseClassicalNRSfM):
     least_noise : float, default=0.002
         Least :math:`\sigma`, over the root mean square of the keypoints' coordinates.
     init : {"auto", "nuclear_norm", "low_rank", "rigid"}, default="auto"
-        Where to begin: shapes of least nuclear norm with the rotations of :class:`BMM`; shapes of a
-        low rank, which is raised one by one from 1 by :class:`EMPPCA`; a rigid shape; or,
-        "auto", that of the first two whose neighbours are at more constant distances.
+        Where to begin: shapes of least nuclear norm with the rotations of :class:`BMM`; from these,
+        shapes of one and then of two deformations, as in :class:`EMPPCA`; or a rigid shape.
+        "auto": that of the first two whose neighbours are at more constant distances.
     max_iter : int, default=150
         Most iterations.
     tol : float, default=1e-3
@@ -143,7 +189,8 @@ class ProcrusteanNormal(BaseClassicalNRSfM):
     Missing keypoints are native, and weights are precisions; only for the start ``W`` is completed.
     The order of frames is not used. Unseen frames are lifted by the camera and shape of highest
     posterior probability. The likelihood has many maxima, which differ in depth: what the start has
-    wrong mostly stays wrong. An iteration takes :math:`O(F P^3)`: linear in frames, cubic in points.
+    wrong mostly stays wrong. An iteration takes :math:`O(F P^3)`: linear in frames, cubic in
+    points.
 
     References
     ----------
@@ -210,7 +257,14 @@ class ProcrusteanNormal(BaseClassicalNRSfM):
         return super()._resolve_n_bases(tracks, generator)
 
     def _start(self, tracks, completed, generator):
-        shapes, rotations = first_shapes(tracks, completed, self.init, generator)
+        init = self.init if self.init == "rigid" else "nuclear_norm"
+        start = first_shapes(tracks, completed, init, generator)
+        if self.init in ("low_rank", "auto"):
+            raised = low_rank_shapes(tracks, *start, generator, 2 * self.max_iter)
+            variation = [neighbor_distance_variation(to_numpy(S)) for S, _ in (start, raised)]
+            if self.init == "low_rank" or variation[1] < variation[0]:
+                start = raised
+        shapes, rotations = start
         return shapes @ rotations.mT
 
     def _attempt(self, tracks, start, n_bases, generator):

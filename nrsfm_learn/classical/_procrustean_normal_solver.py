@@ -9,7 +9,7 @@ from ..geometry import axis_angle_to_matrix, generalized_procrustes, procrustes
 
 # Standard deviation of a coordinate at the start, in units of the tracks; what it falls to at
 # least, and by how much in an iteration. A small one freezes what the start has wrong.
-_FIRST_NOISE, _COOLING = 0.1, 0.92
+_FIRST_NOISE, _COOLING = 0.05, 0.92
 # Variance in every direction of the tangent space at the start, over that of the start's shapes.
 _FIRST_TAIL = 1e-3
 # Of the steps of the cameras: damping over the mean curvature, and most turn in radians.

@@ -14,6 +14,8 @@ _QUICK = {
     "batch_size": 16,
     "dictionary_sizes": [8, 3],
     "n_bases": 2,
+    "n_groups": 4,
+    "group_size": 7,
     "width": 16,
     "random_state": 0,
     "device": "cpu",
