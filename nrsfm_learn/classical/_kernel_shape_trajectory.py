@@ -13,6 +13,8 @@ from ._column_space_solver import CodeProblem, code_functions
 # Squared distance of two frames' latent coordinates at the start, on average.
 _SPREAD = 1.0
 _HISTORY = 20
+# Of the objective in a step, at most: by default there is no line search to speak of.
+_EVALUATIONS = 20
 # Size of a column that is rounding, once the others are taken out, over the largest.
 _DEPENDENT = 1e-10
 # Steps between two solutions for the translation of frames with hidden points.
@@ -152,8 +154,8 @@ def _descend(problem, start, centers, max_iter, tol):
     """Minimise by L-BFGS; return coefficients, costs and whether the tolerance was met."""
     unknowns = start.clone().requires_grad_()
     optimizer = torch.optim.LBFGS(
-        [unknowns], max_iter=1, history_size=_HISTORY, line_search_fn="strong_wolfe",
-        tolerance_grad=0.0, tolerance_change=0.0,
+        [unknowns], max_iter=1, max_eval=_EVALUATIONS, history_size=_HISTORY,
+        line_search_fn="strong_wolfe", tolerance_grad=0.0, tolerance_change=0.0,
     )  # fmt: skip
 
     def closure():
