@@ -19,6 +19,8 @@ _EVALUATIONS = 20
 _DEPENDENT = 1e-10
 # Steps between two solutions for the translation of frames with hidden points.
 _STEPS_AT_ONCE = 25
+# Steps with which a number of bases is tried.
+_TRIAL_ITERATIONS = 30
 
 
 def solve_kernel_trajectory(
@@ -290,13 +292,21 @@ class KernelShapeTrajectory(ColumnSpaceFitting):
         self.device = device
         self.random_state = random_state
 
+    def _attempt(self, tracks, start, n_bases, generator):
+        n_iter = min(self.max_iter, _TRIAL_ITERATIONS)
+        solution = self._run(tracks, start, n_bases, n_iter)
+        return solution.keypoints, solution.shapes
+
     def _solve(self, tracks, start, n_bases, generator):
+        return self._run(tracks, start, n_bases, self.max_iter)
+
+    def _run(self, tracks, start, n_bases, max_iter):
         return solve_kernel_trajectory(
             tracks,
             *start,
             n_bases,
             n_latent=self.n_latent,
             fraction=self.frequency_fraction,
-            max_iter=self.max_iter,
+            max_iter=max_iter,
             tol=self.tol,
         )
