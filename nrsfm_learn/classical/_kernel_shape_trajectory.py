@@ -24,7 +24,7 @@ _TRIAL_ITERATIONS = 30
 
 
 def solve_kernel_trajectory(
-    tracks, completed, rotations, n_bases, *, n_latent=3, fraction=0.1, max_iter=300, tol=1e-4
+    tracks, completed, rotations, n_bases, *, n_latent=3, fraction=0.1, max_iter=500, tol=1e-4
 ):
     r"""Fit shapes whose codes are kernels of a smooth latent trajectory.
 
@@ -42,7 +42,7 @@ def solve_kernel_trajectory(
         Latent coordinates, at most; no more than K - 1, which is what the start has, but one.
     fraction : float, default=0.1
         Share of the frequencies that a latent coordinate may have.
-    max_iter : int, default=300
+    max_iter : int, default=500
         Most steps of L-BFGS.
     tol : float, default=1e-4
         Relative fall of the objective over ten steps at which to stop.
@@ -206,7 +206,7 @@ class KernelShapeTrajectory(ColumnSpaceFitting):
         Latent coordinates; fewer where K - 1 are.
     frequency_fraction : float, default=0.1
         Share of the frequencies of a clip that the coordinates may have; K at least.
-    max_iter : int, default=300
+    max_iter : int, default=500
         Most steps of L-BFGS.
     tol : float, default=1e-4
         Relative fall of the objective over ten steps at which to stop.
@@ -279,7 +279,7 @@ class KernelShapeTrajectory(ColumnSpaceFitting):
         *,
         n_latent=3,
         frequency_fraction=0.1,
-        max_iter=300,
+        max_iter=500,
         tol=1e-4,
         device="auto",
         random_state=0,
