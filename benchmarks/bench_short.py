@@ -42,6 +42,8 @@ PUBLISHED_K = {"drink": 13, "pickup": 12, "yoga": 11, "stretch": 12, "dance": 5,
 PTA = (2.49, 22.22, 14.83, 10.87, 31.37, None)
 DAI = (2.66, 17.31, 11.50, 10.34, 18.64, 23.11)
 KUMAR = (1.19, 1.98, 1.29, 1.44, 10.60, 5.51)
+LEE_PND = (0.37, 3.72, 1.40, 1.56, 14.54, 1.35)
+LEE_CNS = (3.04, 9.18, 11.15, 7.97, 7.59, 8.32)
 METHODS = {
     "Rigid": ("RigidFactorization", {}, None, None),
     "PTA, published K": ("TrajectoryBasis", {"n_bases": PUBLISHED_K}, "world", PTA),
@@ -55,12 +57,15 @@ METHODS = {
     "EM-PPCA, dynamics": ("EMPPCA", {"dynamics": True, "n_bases": 8}, None, None),
     "SPS": ("CompressibleNRSfM", {}, None, None),
     "SPS, blocks": ("CompressibleNRSfM", {"cameras": "blocks"}, None, None),
+    "KSTA": ("KernelShapeTrajectory", {}, "world", PTA),
+    "PND": ("ProcrusteanNormal", {}, "frobenius", LEE_PND),
+    "CNS": ("ConsensusNRSfM", {}, "frobenius", LEE_CNS),
     "PR": ("ProcrusteanRegression", {}, None, None),
     "PR, nuclear norm": ("ProcrusteanRegression", {"regularizer": "nuclear_norm"}, None, None),
     "PR, rigid": ("ProcrusteanRegression", {"init": "rigid"}, None, None),
 }
 # Of the methods with missing keypoints in their own objective.
-WITH_MISSING = ("Rigid", "PTA", "CSF", "CSF2", "EM-PPCA", "PR")
+WITH_MISSING = ("Rigid", "PTA", "CSF", "CSF2", "EM-PPCA", "KSTA", "PND", "CNS", "PR")
 
 
 def measure(method, sequence, missing, threads):
@@ -142,7 +147,7 @@ def compare(rows, sequences):
             f"{by_sequence[s][protocol] / published[s]:9.2f}" if published[s] else f"{'':9s}"
             for s in sequences
         ]
-        against = "; figures of PTA" if "CSF" in method else ""
+        against = "; figures of PTA" if "CSF" in method or method == "KSTA" else ""
         print(f"{method:18s}" + "".join(cells) + f"  {protocol}{against}")
     print(flush=True)
 

@@ -33,6 +33,9 @@ from nrsfm_learn import (
     BMM,
     EMPPCA,
     ColumnSpaceFitting,
+    ConsensusNRSfM,
+    KernelShapeTrajectory,
+    ProcrusteanNormal,
     ProcrusteanRegression,
     RevisitedBMM,
     RigidFactorization,
@@ -48,6 +51,9 @@ methods = [
     ColumnSpaceFitting,
     EMPPCA,
     ProcrusteanRegression,
+    ProcrusteanNormal,
+    ConsensusNRSfM,
+    KernelShapeTrajectory,
 ]
 
 

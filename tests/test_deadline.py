@@ -72,6 +72,8 @@ def test_a_race_of_starts_ends_with_one():
         "BMM",
         "ColumnSpaceFitting",
         "EMPPCA",
+        "KernelShapeTrajectory",
+        "ProcrusteanNormal",
         "ProcrusteanRegression",
         "RevisitedBMM",
         "RigidFactorization",

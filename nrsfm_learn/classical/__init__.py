@@ -3,8 +3,11 @@
 from ._bmm import BMM
 from ._column_space_fitting import ColumnSpaceFitting
 from ._compressible import CompressibleNRSfM
+from ._consensus import ConsensusNRSfM
 from ._em_ppca import EMPPCA
 from ._isometric import IsometricNRSfM
+from ._kernel_shape_trajectory import KernelShapeTrajectory
+from ._procrustean_normal import ProcrusteanNormal
 from ._procrustean_regression import ProcrusteanRegression
 from ._revisited_bmm import RevisitedBMM
 from ._rigid_factorization import RigidFactorization
@@ -15,7 +18,10 @@ __all__ = [
     "EMPPCA",
     "ColumnSpaceFitting",
     "CompressibleNRSfM",
+    "ConsensusNRSfM",
     "IsometricNRSfM",
+    "KernelShapeTrajectory",
+    "ProcrusteanNormal",
     "ProcrusteanRegression",
     "RevisitedBMM",
     "RigidFactorization",

@@ -110,7 +110,7 @@ def fit_codes(tracks, offsets, rotations, functions, start, *, free=None, max_it
     .. [1] P. F. U. Gotardo, A. M. Martinez, "Computing smooth time trajectories for camera and
        deformable shape in structure from motion with occlusion", IEEE TPAMI 33(10), 2011.
     """
-    problem = _Problem(tracks, offsets, rotations, functions)
+    problem = CodeProblem(tracks, offsets, rotations, functions)
     X = torch.linalg.qr(start)[0]
     n_functions, n_bases = X.shape
     first = 0 if free is None else n_bases - free
@@ -154,7 +154,7 @@ class _State(NamedTuple):
     root: torch.Tensor
 
 
-class _Problem:
+class CodeProblem:
     """Sum of squares and normal equations for one set of keypoints and cameras."""
 
     def __init__(self, tracks, offsets, rotations, functions):
@@ -166,8 +166,11 @@ class _Problem:
         self.square = self.motion.mT @ self.motion
 
     def project(self, X):
-        """Solve for the basis shapes, point by point."""
-        codes = self.functions @ X
+        """Solve for the basis shapes, point by point, that are best for codes from the cosines."""
+        return self.project_codes(self.functions @ X)
+
+    def project_codes(self, codes):
+        """Solve for the basis shapes, point by point, that are best for any codes."""
         n_bases = codes.shape[1]
         M = torch.einsum("fk,fci->fcki", codes, self.motion).flatten(2)
         size = M.shape[2]
@@ -186,15 +189,21 @@ class _Problem:
         basis = points.reshape(-1, n_bases, 3).transpose(0, 1)
         return _State(codes, basis, residual, cost, factor)
 
+    def code_gradient(self, state):
+        """Return minus half the derivative (n_frames, n_bases) of the cost by the codes.
+
+        The basis shapes are at their best, so that their own change does not count.
+        """
+        back = torch.einsum("fci,fpc->fpi", self.motion, self.weights[..., None] * state.residual)
+        return torch.einsum("fpi,kpi->fk", back, state.basis)
+
     def normal_equations(self, state, first):
         """Return J^T J and -J^T r for the codes from the first one on."""
         basis = state.basis[first:]
         n_functions, n_bases = self.functions.shape[1], len(basis)
         size = n_functions * n_bases
         M = torch.einsum("fk,fci->fcki", state.codes, self.motion).flatten(2)
-        back = torch.einsum("fci,fpc->fpi", self.motion, self.weights[..., None] * state.residual)
-        gradient = torch.einsum("fpi,kpi->fk", back, basis)
-        g = (self.functions.T @ gradient).reshape(-1)
+        g = (self.functions.T @ self.code_gradient(state)[:, first:]).reshape(-1)
         if self.complete:
             weight = self.weights[0, 0]
             spread = torch.einsum("kpi,lpj->kilj", basis, basis)

@@ -16,6 +16,8 @@ _QUICK = {
     "n_bases": 2,
     "n_blocks": 1,
     "window": 9,
+    "n_groups": 4,
+    "group_size": 7,
     "width": 16,
     "random_state": 0,
     "device": "cpu",

@@ -81,7 +81,7 @@ def dense_cost(*problem_):
 @KINDS
 def test_codes_are_projected_out_by_least_squares(kind):
     tracks, offsets, R, functions, X = problem(kind)
-    state = solver._Problem(tracks, offsets, R, functions).project(X)
+    state = solver.CodeProblem(tracks, offsets, R, functions).project(X)
     assert state.cost == pytest.approx(dense_cost(tracks, offsets, R, functions, X), rel=1e-6)
     for p, (root, M, w) in enumerate(dense(tracks, offsets, R, functions, X)):
         s = np.linalg.lstsq((root[:, None] * M).numpy(), w.numpy(), rcond=None)[0]
@@ -92,7 +92,7 @@ def test_codes_are_projected_out_by_least_squares(kind):
 @KINDS
 def test_gradient_is_that_of_the_projected_cost(kind):
     tracks, offsets, R, functions, X = problem(kind)
-    normal = solver._Problem(tracks, offsets, R, functions)
+    normal = solver.CodeProblem(tracks, offsets, R, functions)
     _, g = normal.normal_equations(normal.project(X), 0)
     step, slopes = 1e-5, []
     for k in range(X.numel()):
@@ -110,7 +110,7 @@ def test_gradient_is_that_of_the_projected_cost(kind):
 def test_matrix_is_kaufmans(kind, first):
     problem_ = problem(kind, n_bases=3, n_frames=20)
     tracks, offsets, R, functions, X = problem_
-    normal = solver._Problem(tracks, offsets, R, functions)
+    normal = solver.CodeProblem(tracks, offsets, R, functions)
     H, g = normal.normal_equations(normal.project(X), first)
     n_functions, n_bases = X.shape
     J, r = [], []
@@ -145,7 +145,7 @@ def test_the_cost_never_rises_and_ends_at_a_minimum(kind, seed):
     problem_ = (tracks, offsets, R, functions)
     assert fit.curve[-1] == pytest.approx(dense_cost(*problem_, fit.coefficients), rel=1e-6)
     assert fit.curve[0] == pytest.approx(dense_cost(*problem_, X), rel=1e-6)
-    normal = solver._Problem(*problem_)
+    normal = solver.CodeProblem(*problem_)
     start = normal.normal_equations(normal.project(X), 0)[1].norm()
     end = normal.normal_equations(normal.project(fit.coefficients), 0)[1].norm()
     assert end < 1e-3 * start
