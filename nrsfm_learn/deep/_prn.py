@@ -9,10 +9,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._torch import to_numpy
 from .._windows import cut_windows, spanning_step
-from ..base import NRSfMTags, Reconstruction
+from ..base import NRSfMTags
 from ..geometry import generalized_procrustes, nearest_rotation
 from ._base import BaseDeepNRSfM
 from ._frames import image_gain, normalize_frames
+from ._place import place
 from ._presets import PRESETS, prn_preset
 from ._prn_objective import AlignedWindowsObjective
 from .nn import ProcrusteanNetwork
@@ -327,18 +328,14 @@ class PRN(BaseDeepNRSfM):
         module = self.module_.eval()
         X = module(frames.points, frames.visible)
         R = nearest_rotation(X.mT @ module.reference)
-        X, R, seen = (to_numpy(a).astype(float) for a in (X, R, frames.points))
-        visible = observations.visible[..., None]
-        # The best translation takes the visible mean to that of the keypoints, which is zero.
-        X[..., :2] -= np.mean(X[..., :2], axis=1, keepdims=True, where=visible)
-        if self.keep_observed:
-            X[..., :2] = np.where(visible, seen, X[..., :2])
-        translations = X.mean(1)
-        shapes = (X - translations[:, None]) @ R / self.gain_reference_
-        scales = self.gain_reference_ / gain
-        translations = translations / gain[:, None]
-        translations[:, :2] += centers
-        X = scales[:, None, None] * shapes @ R.swapaxes(1, 2) + translations[:, None]
-        found = (X, shapes, R, translations, scales)
-        dtype = observations.W.dtype
-        return Reconstruction(*(a.astype(dtype, copy=False) for a in found))
+        X, R = (to_numpy(a).astype(float) for a in (X, R))
+        return place(
+            X,
+            R,
+            frames,
+            observations,
+            centers=centers,
+            gain=gain,
+            reference=self.gain_reference_,
+            keep_observed=self.keep_observed,
+        )
