@@ -285,7 +285,8 @@ class CyclicObjective(FactorizationObjective):
         """Return camera loss and shape loss of section 3.4."""
         if not self.weight or iteration < self.start:
             return 0.0
-        # Held fixed: shapes that adapt to how they are lifted again came out worse.
+        # The view is held fixed: shapes that adapt to how they are seen become flat. The shape that
+        # the view is lifted to is compared with is not: its depth would be free to run away.
         shapes, selection = found.shapes.detach(), self.selection[index]
         views = random_rotations(
             len(shapes), generator=self.generator, dtype=shapes.dtype, device=shapes.device
@@ -296,4 +297,4 @@ class CyclicObjective(FactorizationObjective):
         features = self.module.features(frames.normalized(), frames.visible)
         again = self.module.decode(self.module.codes(features), selection)
         camera = rotation_huber_loss(self.module.rotations(features), views)
-        return self.weight * (camera + point_huber_loss(again - shapes, selection))
+        return self.weight * (camera + point_huber_loss(again - found.shapes, selection))
