@@ -21,8 +21,8 @@ from nrsfm_learn.metrics import mpjpe
 from nrsfm_learn.preprocessing import stack_categories
 
 CATEGORIES = ("aeroplane", "car", "chair")
-HIDDEN = (0.0, 0.1, 0.3, 0.5, 0.7)
-NOISE = (0.02, 0.05, 0.1)
+HIDDEN = (0.0, 0.2, 0.5, 0.7)
+NOISE = (0.05, 0.1)
 METHODS = {
     "MultiCategoryLifter": MultiCategoryLifter,
     "C3DPO": C3DPO,
