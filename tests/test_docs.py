@@ -212,6 +212,25 @@ def test_the_table_of_methods_has_all_of_them_and_says_what_they_can():
         assert unseen.startswith("yes") == tags.inductive, name
 
 
+def test_the_decision_table_takes_methods_that_can_do_what_its_row_needs():
+    from nrsfm_learn.cli._methods import _takes_perspective
+    from nrsfm_learn.testing import all_estimators
+
+    classes = dict(all_estimators())
+    for have, needs, take, _ in rows_of(DOCS / "which_method.rst", "you have"):
+        names = re.findall(r"\.(\w+)`", take)
+        assert names, have
+        for name in names:
+            tags = classes[name]()._nrsfm_tags()
+            can = {
+                "missing points": tags.missing,
+                "perspective": _takes_perspective(classes[name]),
+                "unseen frames": tags.inductive,
+                "no order of frames": not tags.temporal,
+            }
+            assert all(can[need] for need in needs.split(", ")), (have, name)
+
+
 def test_the_commands_of_the_table_are_those_of_the_program():
     from nrsfm_learn.cli._main import _COMMANDS
 
