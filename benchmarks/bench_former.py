@@ -49,6 +49,7 @@ ROWS = {
     "consecutive frames": {"frame_step": 1},
     "printed terms only": {"rank_weight": 0.0},
     "prior": {},
+    "prior, weight 0.2": {"prior_weight": 0.2},
     "printed terms and prior": {"rank_weight": 0.0},
 }
 
@@ -89,7 +90,7 @@ def stop_when_over(seconds):
     return stop_when(lambda: time.process_time() - began > seconds)
 
 
-def ablation(name, folder, rows, seconds, seed):
+def ablation(name, folder, rows, seconds, seed, prior_iter):
     """Print the error on unseen clips of each row."""
     W, X, groups = clips_of(name, folder)
     unseen = groups >= np.quantile(groups, 0.8)
@@ -113,7 +114,7 @@ def ablation(name, folder, rows, seconds, seed):
     prior = None
     if any("prior" in label for label in rows):
         others = [clips_of(other, folder)[1] for other in SUBJECTS if other != name]
-        prior = DiffusionPosePrior(views="vertical", random_state=seed)
+        prior = DiffusionPosePrior(views="vertical", max_iter=prior_iter, random_state=seed)
         prior.fit(np.concatenate(others))
     for label in rows:
         settings = {**ROWS.get(label, {}), "random_state": seed}
@@ -242,6 +243,7 @@ def main():
     parser.add_argument("--data", nargs="+", default=["S05"], choices=SUBJECTS)
     parser.add_argument("--rows", nargs="+", default=["PRN", *ROWS], choices=["PRN", *ROWS])
     parser.add_argument("--seconds", type=float, default=1200, help="training time of each row")
+    parser.add_argument("--prior-iter", type=int, default=5000, help="iterations of the prior")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
@@ -258,7 +260,7 @@ def main():
         if not folder:
             parser.error("set NRSFM_LEARN_DATA to the folder with cmu_joints_30hz/")
         for name in options.data:
-            ablation(name, folder, options.rows, options.seconds, options.seed)
+            ablation(name, folder, options.rows, options.seconds, options.seed, options.prior_iter)
 
 
 if __name__ == "__main__":
