@@ -125,13 +125,12 @@ def ablation(name, folder, rows, seconds, seed, prior_iter):
 
 
 def clip_signs(X, Y, groups):
-    """Give each clip the better of its two depths."""
+    """Give each clip the sign of depth with the smaller error."""
     Y = Y.copy()
     for clip in np.unique(groups):
         own = groups == clip
-        z = X[own, :, 2] - X[own, :, 2].mean(1, keepdims=True)
-        if (z * Y[own, :, 2]).sum() < 0:
-            Y[own, :, 2] *= -1
+        hypotheses = Y[own], mirror_depth(Y[own])
+        Y[own] = min(hypotheses, key=lambda Z: normalized_error(X[own], Z, protocol="frobenius"))
     return Y
 
 
