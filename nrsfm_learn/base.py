@@ -119,8 +119,10 @@ class BaseNRSfM(
             True where a keypoint is visible. With NaN in ``W`` as well, a keypoint is visible where
             both say so.
         groups : array-like of shape (n_frames,), optional
-            Clip of each frame. Used by temporal methods, and by others where they fill in missing
-            keypoints first; otherwise ignored.
+            Clip of each frame, an integer or a string: frames with the same label are one clip, in
+            order of appearance, and need not stand side by side. Without it all frames are one
+            clip. Used by temporal methods, and by others where they fill in missing keypoints
+            first; otherwise ignored.
         categories : array-like of shape (n_frames,), optional
             Object category of each frame. Used by multi-category methods, ignored by the others.
         intrinsics : array-like of shape (3, 3) or (n_frames, 3, 3), optional

@@ -8,9 +8,11 @@ import torch
 from sklearn.base import clone
 
 import nrsfm_learn
+from nrsfm_learn.flips import mirror_depth
 from nrsfm_learn.priors import (
     DiffusionPosePrior,
     cosine_schedule,
+    depth_signs,
     diffuse,
     linear_schedule,
     reverse_step,
@@ -233,3 +235,29 @@ def test_malformed_input(trained):
         trained.loss(X[:, :4], X[..., :2])
     with pytest.raises(ValueError, match="visible must have shape"):
         trained.loss(X, X[..., :2], torch.ones(3, 5))
+
+
+def test_depth_signs_of_clips(trained):
+    X = hinges(60, seed=1)
+    groups = np.repeat(["a", "b", "c"], 20)
+    mirrored = groups == "b"
+    given = np.where(mirrored[:, None, None], mirror_depth(X), X)
+    given[3] = np.nan
+    # Units and position do not matter: the prior was fitted in others.
+    signs = depth_signs(trained, 100 * given + 7, groups=groups, random_state=0)
+    np.testing.assert_array_equal(signs[4:], np.where(mirrored, -1, 1)[4:])
+    assert signs[3] == 1
+    assert (depth_signs(trained, mirror_depth(X), random_state=0) == -1).all()
+    own = depth_signs(trained, mirror_depth(X), groups=np.arange(60), random_state=0)
+    assert (own < 0).mean() > 0.9
+    assert (depth_signs(trained, np.full((2, 5, 3), np.nan)) == 1).all()
+
+
+def test_depth_signs_refuses_malformed_input(trained):
+    X = hinges(10)
+    with pytest.raises(ValueError, match="X has 4 points"):
+        depth_signs(trained, X[:, :4])
+    with pytest.raises(ValueError, match="groups"):
+        depth_signs(trained, X, groups=[0, 1])
+    with pytest.raises(ValueError, match="not fitted"):
+        depth_signs(DiffusionPosePrior(**QUICK), X)
