@@ -11,6 +11,11 @@ from ._factorization import BaseFactorizationLifter
 from ._factorization_objective import CyclicObjective
 
 
+# Iterations, if that is no more than half of them, after which batch normalisation may be frozen:
+# with statistics of an earlier state training can run away.
+_FEWEST_PRETRAINING = 300
+
+
 class MultiCategoryLifter(BaseFactorizationLifter):
     r"""Multi-category lifter: non-negative codes that all categories share, and a cycle.
 
@@ -60,7 +65,8 @@ class MultiCategoryLifter(BaseFactorizationLifter):
     cycle_weight : float, default=1.0
         Weight :math:`\beta` of camera and shape loss of the cycle. 0 turns it off ("Ours-base").
     pretrain_fraction : float, default=0.1
-        Part of the iterations before the cycle counts.
+        Part of the iterations before the cycle counts; but for 0, no less than 300 iterations or
+        half of them.
     loss_on : {"visible", "all"}, default="visible"
         Which keypoints the loss counts: those that are visible, or all that ``W`` holds, even where
         ``mask`` says that they are not visible, as for annotated but occluded keypoints ("Ours-A").
@@ -281,6 +287,8 @@ class MultiCategoryLifter(BaseFactorizationLifter):
 
     def _objective(self, module, *, max_iter, **settings):
         start = int(self.pretrain_fraction * max_iter)
+        if self.pretrain_fraction:
+            start = max(start, min(_FEWEST_PRETRAINING, max_iter // 2))
         return CyclicObjective(module, **settings, weight=self.cycle_weight, start=start)
 
     def _fit_checked(self, W, mask, **side):
