@@ -10,7 +10,6 @@ from .._validation import check_W, constant_frames, poor_frames
 from ._factorization import BaseFactorizationLifter
 from ._factorization_objective import CyclicObjective
 
-
 # Iterations, if that is no more than half of them, after which batch normalisation may be frozen:
 # with statistics of an earlier state training can run away.
 _FEWEST_PRETRAINING = 300
