@@ -2,11 +2,9 @@
 Classical methods side by side
 ==============================
 
-Eleven methods of :mod:`nrsfm_learn.classical` on one generated sequence: their errors under four
+Seven methods of :mod:`nrsfm_learn.classical` on one generated sequence: their errors under four
 protocols, their time, and what happens with missing keypoints and with frames that were not
-fitted. :doc:`../user_guide/classical` says what each of them assumes. The twelfth, for sheets that
-bend before a perspective camera, has :ref:`a page of its own
-<sphx_glr_auto_examples_plot_isometric.py>`.
+fitted. :doc:`../user_guide/classical` says what each of them assumes.
 """
 
 # %%
@@ -23,8 +21,8 @@ seen, unseen = slice(0, 150), slice(150, 190)
 W, X, shapes = sequence.W[seen], sequence.X[seen], sequence.shapes[seen]
 
 # %%
-# Eleven methods, defaults throughout
-# -----------------------------------
+# Seven methods, defaults throughout
+# ----------------------------------
 # One reconstruction, four errors: the world frame with one rotation for the sequence, the camera
 # frame with one sign of depth for the sequence (mean distance and Frobenius norm), and a scale and
 # an orthogonal matrix for each frame.
@@ -35,7 +33,6 @@ from nrsfm_learn import (
     BMM,
     EMPPCA,
     ColumnSpaceFitting,
-    CompressibleNRSfM,
     ConsensusNRSfM,
     KernelShapeTrajectory,
     ProcrusteanNormal,
@@ -57,7 +54,6 @@ methods = [
     ProcrusteanNormal,
     ConsensusNRSfM,
     KernelShapeTrajectory,
-    CompressibleNRSfM,
 ]
 
 

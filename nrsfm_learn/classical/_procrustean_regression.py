@@ -15,9 +15,6 @@ from ._first_shapes import first_shapes, meet_keypoints
 # the start has wrong.
 _ANNEALING = (3.0, 1.0)
 _HISTORY = 20
-# Of the cost in a step, at most: by default there is no line search, and a step that does not
-# descend is the last.
-_EVALUATIONS = 20
 # Components of the shapes for unseen frames, by nature without a number of bases.
 _N_COMPONENTS = 12
 
@@ -99,8 +96,8 @@ def _descend(tracks, X, regularity, regularization, max_iter, tol):
         return cost
 
     optimizer = torch.optim.LBFGS(
-        [unknowns], max_iter=1, max_eval=_EVALUATIONS, history_size=_HISTORY,
-        line_search_fn="strong_wolfe", tolerance_grad=0.0, tolerance_change=0.0,
+        [unknowns], max_iter=1, history_size=_HISTORY, line_search_fn="strong_wolfe",
+        tolerance_grad=0.0, tolerance_change=0.0,
     )  # fmt: skip
 
     def closure():
