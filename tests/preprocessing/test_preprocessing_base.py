@@ -360,7 +360,8 @@ def test_functions_take_integers_and_refuse_other_axes(name):
 
 def test_every_function_is_checked_here():
     names = {name for name in preprocessing.__all__ if name[0].islower()}
-    assert names == {*FUNCTIONS, "hide_keypoints", "split_categories", "swap_permutation"}
+    others = {"hide_keypoints", "split_categories", "split_clips", "stack_clips"}
+    assert names == {*FUNCTIONS, *others, "swap_permutation"}
 
 
 def test_a_choice_to_hide_is_a_mask():
