@@ -254,7 +254,9 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
         frames, centers = normalize_frames(unit, self.camera, gain, device)
         points = self.category_points_[index]
         selection = to_tensor(points.astype(float), device)
-        module = self.module_.eval()
+        module = self.module_
+        if module.training:
+            module.eval()
         features = module.features(frames.normalized(), frames.visible)
         codes, rotations = module.codes(features), module.rotations(features)
         shapes, R = (

@@ -45,10 +45,12 @@ class ResidualBottleneck(nn.Module):
 
     def forward(self, x):
         """Map (n_frames, width) to the same."""
-        y = x
-        for layer, norm in zip(self.layers[:2], self.norms[:2], strict=True):
-            y = torch.relu(norm(layer(y)))
-        return torch.relu(x + self.norms[2](self.layers[2](y)))
+        # No slices: each would build a module, which tells in the lift of a single frame.
+        first, second, third = self.layers
+        norm_1, norm_2, norm_3 = self.norms
+        y = torch.relu(norm_1(first(x)))
+        y = torch.relu(norm_2(second(y)))
+        return torch.relu(x + norm_3(third(y)))
 
 
 class ResidualTrunk(nn.Module):
