@@ -153,7 +153,7 @@ class PRN(BaseDeepNRSfM):
 
     See Also
     --------
-    ProcrusteanRegression : The same cost without a network, for the frames of one fit.
+    nrsfm_learn.classical.ProcrusteanRegression : The same cost without a network, for the frames of one fit.
     PAUL : Another lifter with a Procrustean loss; frames in any order.
 
     Notes

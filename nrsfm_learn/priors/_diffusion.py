@@ -87,7 +87,7 @@ class DiffusionPosePrior(PersistenceMixin, BaseEstimator):
 
     See Also
     --------
-    nrsfm_learn.NRSfMFormer : Takes a fitted prior.
+    nrsfm_learn.deep.NRSfMFormer : Takes a fitted prior.
 
     Notes
     -----
