@@ -153,7 +153,8 @@ class PRN(BaseDeepNRSfM):
 
     See Also
     --------
-    nrsfm_learn.classical.ProcrusteanRegression : The same cost without a network, for the frames of one fit.
+    nrsfm_learn.classical.ProcrusteanRegression : The same cost without a network, for the frames of
+        one fit.
     PAUL : Another lifter with a Procrustean loss; frames in any order.
 
     Notes
