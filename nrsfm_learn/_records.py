@@ -19,6 +19,9 @@ class NRSfMTags:
         Has a perspective camera; takes ``intrinsics``.
     temporal : bool
         Uses the order of frames within ``groups``.
+    contextual : bool
+        Lifts a frame together with those before and after it, unseen ones too: ``transform`` needs
+        whole clips.
     inductive : bool
         Lifts frames that it was not fitted on.
     stochastic : bool
@@ -30,6 +33,7 @@ class NRSfMTags:
     missing: bool = True
     perspective: bool = False
     temporal: bool = False
+    contextual: bool = False
     inductive: bool = True
     stochastic: bool = True
     equivariant: bool = False

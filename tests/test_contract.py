@@ -73,7 +73,7 @@ TRANSDUCTIVE = dict.fromkeys(
 )
 
 
-TEMPORAL = dict.fromkeys(
+CONTEXTUAL = dict.fromkeys(
     ("check_methods_sample_order_invariance", "check_methods_subset_invariance"),
     "the method lifts frames in their order, and the check shuffles them or takes them apart",
 )
@@ -84,7 +84,7 @@ def expected_failures(estimator):
     tags = estimator._nrsfm_tags()
     if not tags.inductive:
         return {**EXPECTED_FAILURES, **TRANSDUCTIVE}
-    return {**EXPECTED_FAILURES, **TEMPORAL} if tags.temporal else EXPECTED_FAILURES
+    return {**EXPECTED_FAILURES, **CONTEXTUAL} if tags.contextual else EXPECTED_FAILURES
 
 
 CONTRACT = [

@@ -317,7 +317,7 @@ class NRSfMFormer(BaseDeepNRSfM):
         self.verbose = verbose
 
     def _nrsfm_tags(self):
-        return NRSfMTags(temporal=True)
+        return NRSfMTags(temporal=True, contextual=True)
 
     def __sklearn_clone__(self):
         copy = super().__sklearn_clone__()

@@ -11,9 +11,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._persistence import PersistenceMixin
-from .._starts import Start
 from .._torch import draw_seed, make_generator, resolve_device, to_numpy, to_tensor
-from .._training import TrainingOptions, train_starts, verbose_progress
+from .._training import TrainingOptions, train, verbose_progress
 from .._validation import check_n_points, check_shapes_3d, check_W
 from ..preprocessing import center_on_visible, keypoint_scale
 from ._denoiser import Denoiser
@@ -216,8 +215,9 @@ class DiffusionPosePrior(PersistenceMixin, BaseEstimator):
             hide_fraction=self.hide_fraction,
         )
         print_line = verbose_progress(type(self).__name__) if self.verbose else None
-        result = train_starts(
-            [Start(self.module_, objective, seed)],
+        result = train(
+            self.module_,
+            objective,
             len(X),
             TrainingOptions(
                 self.max_iter, batch_size=self.batch_size, learning_rate=self.learning_rate

@@ -81,7 +81,7 @@ def check_other_frames(estimator):
     assert np.isfinite(X).all()
     one = model.transform(other.hidden[:1])
     assert np.isfinite(one).all()
-    if not estimator._nrsfm_tags().temporal:
+    if not estimator._nrsfm_tags().contextual:
         assert_close(one, X[:1], 1e-4, "a single frame")
 
 
