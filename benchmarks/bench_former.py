@@ -9,8 +9,8 @@ cameras: one of the terms left out at a time, and with a prior that was trained 
 *other* subjects. It reads the joints of CMU motion capture from the folder that NRSFM_LEARN_DATA
 names. Every row trains for the same processor time of one thread, and PRN too.
 "One sign a clip" is the Frobenius ratio with the better of the two signs of depth of each clip;
-"the prior's sign" the same with the sign that the prior chooses (``depth_signs``), printed for all
-rows if any has a prior; "no sign" leaves depth as it came.
+"the prior's sign" the same with the sign that the prior chooses for each clip or frame
+(``depth_signs``), printed for all rows if any has a prior; "no sign" leaves depth as it came.
 
 The products and attentions of part "speed" are those of one training step, or of lifting, with the
 same shapes on the same threads, timed in turn with it.
@@ -100,8 +100,9 @@ def ablation(name, folder, rows, seconds, seed, prior_iter):
         Y = model.transform(W[unseen], groups=groups[unseen])
         signed = {"no sign": Y, "one sign a clip": clip_signs(X[unseen], Y, groups[unseen])}
         if prior is not None:
-            signs = depth_signs(prior, Y, groups=groups[unseen], random_state=seed)
-            signed["the prior's sign"] = np.where(signs[:, None, None] < 0, mirror_depth(Y), Y)
+            for kind, cut in (("clip", groups[unseen]), ("frame", np.arange(len(Y)))):
+                signs = depth_signs(prior, Y, groups=cut, random_state=seed)[:, None, None]
+                signed[f"the prior's sign a {kind}"] = np.where(signs < 0, mirror_depth(Y), Y)
         errors = {"NE-procrustes": normalized_error(X[unseen], Y, protocol="procrustes")}
         for kind, Z in signed.items():
             errors[kind] = normalized_error(X[unseen], Z, protocol="frobenius")
