@@ -5,8 +5,10 @@
 
 ``twelve`` fits each method to ``make_twelve_categories`` and prints MPJPE (centred, better sign of
 depth a frame, every category in its own unit) by category. ``alone`` does the same with the three
-smallest categories, each by itself. ``step`` times a training step of C3DPO
-at the published widths in turn with the matrix products that it needs, forward and backward.
+smallest categories, each by itself: with all iterations for this one category, and with as many as
+show the network this category as often as one model for all sees it. ``step`` times a training
+step of C3DPO at the published widths in turn with the matrix products that it needs, forward and
+backward.
 ``lift`` times one instance and a batch of 100,000.
 """
 
@@ -23,18 +25,19 @@ from nrsfm_learn._training import TrainingOptions, train
 from nrsfm_learn.datasets import make_twelve_categories
 from nrsfm_learn.deep._factorization_objective import CanonicalizationObjective
 from nrsfm_learn.deep._frames import Frames
+from nrsfm_learn.deep._presets import factorization_preset
 from nrsfm_learn.deep.nn import FactorizationNetwork
 from nrsfm_learn.metrics import mpjpe
 
 WIDTH, BLOCKS, VIEWS, COMPONENTS = 1024, 6, 4, 10
 METHODS = {
-    "C3DPO": lambda seed: C3DPO(random_state=seed),
-    "MultiCategoryLifter": lambda seed: MultiCategoryLifter(random_state=seed),
-    "- no cycle": lambda seed: MultiCategoryLifter(cycle_weight=0.0, random_state=seed),
-    "- signed codes": lambda seed: MultiCategoryLifter(nonnegative=False, random_state=seed),
+    "C3DPO": lambda **s: C3DPO(**s),
+    "MultiCategoryLifter": lambda **s: MultiCategoryLifter(**s),
+    "- no cycle": lambda **s: MultiCategoryLifter(cycle_weight=0.0, **s),
+    "- signed codes": lambda **s: MultiCategoryLifter(nonnegative=False, **s),
     # These know nothing of categories: the points of others are hidden ones to them.
-    "DeepNRSfMPP": lambda seed: DeepNRSfMPP(k_last=8, n_init=1, max_iter=2000, random_state=seed),
-    "PAUL": lambda seed: PAUL(n_init=1, max_iter=2000, random_state=seed),
+    "DeepNRSfMPP": lambda **s: DeepNRSfMPP(k_last=8, n_init=1, max_iter=2000, **s),
+    "PAUL": lambda **s: PAUL(n_init=1, max_iter=2000, **s),
 }
 SMALL = ("sofa", "motorbike", "diningtable")
 
@@ -52,7 +55,7 @@ def twelve(args):
     for seed in range(args.seeds):
         data = make_twelve_categories(args.frames, random_state=seed)
         for name in args.methods or METHODS:
-            model = METHODS[name](seed)
+            model = METHODS[name](random_state=seed)
             began = time.monotonic()
             model.fit(data.W, categories=data.categories)
             seconds = time.monotonic() - began
@@ -74,15 +77,18 @@ def alone(args):
             rows, points = data.categories == category, data.layout.points(category)
             cell = np.ix_(rows, points)
             for name in args.methods or ["MultiCategoryLifter"]:
-                began = time.monotonic()
-                model = METHODS[name](seed).fit(data.W[cell])
-                seconds = time.monotonic() - began
-                error = mpjpe(data.X[cell], model.reconstruction_, flip="frame")
-                print(
-                    f"seed {seed} {name:20s} {category} alone ({rows.sum()} frames) {error:.3f}  "
-                    f"{seconds:.0f} s",
-                    flush=True,
-                )
+                n_iter = factorization_preset("auto", len(data.W))["max_iter"]
+                for text, part in (("alone", 1), ("as often", len(np.unique(data.categories)))):
+                    model = METHODS[name](random_state=seed, max_iter=n_iter // part)
+                    began = time.monotonic()
+                    model.fit(data.W[cell])
+                    seconds = time.monotonic() - began
+                    error = mpjpe(data.X[cell], model.reconstruction_, flip="frame")
+                    print(
+                        f"seed {seed} {name:20s} {category} {text} ({rows.sum()} frames) "
+                        f"{error:.3f}  {seconds:.0f} s",
+                        flush=True,
+                    )
 
 
 def products(batch, n_points):

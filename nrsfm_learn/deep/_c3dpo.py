@@ -45,6 +45,14 @@ class C3DPO(BaseFactorizationLifter):
     category_points : dict, default=None
         Points of categories, ``{label: [point, ...]}``, for those whose points are not simply all
         that are visible in any of their frames.
+    init : {"rigid", "random"}, default="random"
+        What mean shapes begin with: the rigid shape of each category
+        (:class:`~nrsfm_learn.classical.RigidFactorization`, of 500 of its frames), held for the
+        first 15% of the iterations while cameras are learned; or random numbers near zero, as
+        published, and in any case under perspective.
+    rotation : {"6d", "log"}, default="log"
+        How the network tells a camera: as two columns of the matrix, which follow it without a
+        jump, or as the published axis and angle.
     in_plane : {"equivariance", "augmentation"} or None, default="equivariance"
         Whether training turns images at random in their plane; with "equivariance" the code comes
         from a copy with another turn than the camera, so that it cannot depend on it.
@@ -195,6 +203,8 @@ class C3DPO(BaseFactorizationLifter):
         width=None,
         camera="orthographic",
         category_points=None,
+        init="random",
+        rotation="log",
         in_plane="equivariance",
         hide_fraction=0.0,
         canonical_weight=1.0,
@@ -224,6 +234,8 @@ class C3DPO(BaseFactorizationLifter):
         self.width = width
         self.camera = camera
         self.category_points = category_points
+        self.init = init
+        self.rotation = rotation
         self.in_plane = in_plane
         self.hide_fraction = hide_fraction
         self.canonical_weight = canonical_weight

@@ -15,8 +15,12 @@ from ._categories import balanced_order, category_index, check_within, learn_cat
 from ._frames import image_gain, normalize_frames
 from ._place import place
 from ._presets import PRESETS, factorization_preset
+from ._rigid_start import rigid_shapes
 from .nn import FactorizationNetwork
 
+# Part of the iterations in which a network that begins with rigid shapes learns cameras only: with
+# cameras that are still wrong, it would lose them again.
+_HOLD_PART = 0.15
 CAMERAS = ("orthographic", "weak_perspective", "perspective")
 
 
@@ -25,7 +29,7 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
 
     A method gives ``_objective(module, ...)`` and, beside the parameters of
     :class:`BaseDeepNRSfM`, has ``n_components``, ``width``, ``camera``, ``category_points``,
-    ``in_plane``, ``hide_fraction``, ``keep_observed``, ``scale_method``,
+    ``init``, ``rotation``, ``in_plane``, ``hide_fraction``, ``keep_observed``, ``scale_method``,
     ``optimizer`` and ``preset``.
     """
 
@@ -35,6 +39,8 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
         "width": [Interval(Integral, 4, None, closed="left"), None],
         "camera": [StrOptions(set(CAMERAS))],
         "category_points": [dict, None],
+        "init": [StrOptions({"rigid", "random"})],
+        "rotation": [StrOptions({"6d", "log"})],
         "in_plane": [StrOptions({"equivariance", "augmentation"}), None],
         "hide_fraction": [Interval(Real, 0, 1, closed="left")],
         "keep_observed": ["boolean"],
@@ -44,6 +50,7 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
         "preset": [StrOptions(set(PRESETS))],
     }
 
+    _usual_optimizer = "sgd"
     # Of the network: a ReLU around codes, and a second trunk that sees turned shapes.
     _nonnegative_codes = False
     _canonicalizes = False
@@ -140,7 +147,9 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
 
     def _fit(self, observations):
         n_frames = len(observations.W)
-        preset = factorization_preset(self.preset, n_frames, self.optimizer)
+        preset = factorization_preset(
+            self.preset, n_frames, self.optimizer or self._usual_optimizer
+        )
         device, generator = self._start()
         given, observations = observations, self._unit_observations(observations)
         targets = self._targets(observations)
@@ -157,7 +166,10 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
         warm = self._start_module(device)
         options = self._options(**preset)
         order = balanced_order(index, len(points))
+        # Under perspective mirror images differ, and rigid shapes are known up to one each.
+        rigid = self.init == "rigid" and self.camera != "perspective" and not warm
         settings = {
+            "hold": int(_HOLD_PART * options.max_iter) if rigid else 0,
             "frames": frames,
             "selection": to_tensor(points[index].astype(float), device),
             "order": to_tensor(order, device),
@@ -174,7 +186,14 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
             self._n_starts(n_init, options.max_iter, warm=warm),
             device,
         )
+        if rigid:
+            scaled = self.camera == "weak_perspective"
+            shapes = to_tensor(rigid_shapes(frames, index, points, scaled=scaled), device)
+            for start in starts:
+                start.module.begin_with_(shapes)
         result = self._train(starts, len(order), options, generator=generator, observations=given)
+        for start in starts:
+            start.module.held = False
         self._keep_starts(starts, result)
         self.loss_curve_ = result.loss_curve.numpy()
         self.n_iter_ = result.n_iter
@@ -238,6 +257,7 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
             # The published proportion.
             bottleneck=self.width_ // 4,
             nonnegative=self._nonnegative_codes,
+            rotation=self.rotation,
             canonicalize=self._canonicalizes,
             generator=torch.Generator().manual_seed(seed),
         )

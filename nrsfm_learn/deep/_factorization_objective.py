@@ -124,6 +124,8 @@ class FactorizationObjective(nn.Module):
         code comes from a copy with another turn than the camera.
     hide_fraction : float
         Fraction of the visible keypoints hidden from the network.
+    hold : int
+        Iterations in which shapes stay what they are, and cameras are learned.
     mirror_checks : sequence of int
         Iterations at which a perspective model is compared with its mirror image.
 
@@ -146,6 +148,7 @@ class FactorizationObjective(nn.Module):
         targets=None,
         in_plane="equivariance",
         hide_fraction=0.0,
+        hold=0,
         mirror_checks=(),
     ):
         super().__init__()
@@ -157,10 +160,12 @@ class FactorizationObjective(nn.Module):
         self.generator = generator
         self.in_plane = in_plane
         self.hide_fraction = hide_fraction
+        self.hold = hold
         self.mirror_checks = frozenset(mirror_checks) if frames.perspective else frozenset()
 
     def before_step(self, iteration):
-        """Let batch normalisation take its statistics from the batches."""
+        """Let batch normalisation take its statistics from the batches, and hold what is held."""
+        self.module.held = iteration < self.hold
         if iteration in self.mirror_checks:
             self._choose_mirror()
         self.module.train()

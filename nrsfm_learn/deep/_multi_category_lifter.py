@@ -55,14 +55,23 @@ class MultiCategoryLifter(BaseFactorizationLifter):
         that are visible in any of their frames.
     nonnegative : bool, default=True
         Whether codes pass a ReLU (eq. 4), or may have any sign (eq. 3).
+    init : {"rigid", "random"}, default="rigid"
+        What mean shapes begin with: the rigid shape of each category
+        (:class:`~nrsfm_learn.classical.RigidFactorization`, of 500 of its frames), held for the
+        first 15% of the iterations while cameras are learned; or random numbers near zero, as
+        published, and in any case under perspective.
+    rotation : {"6d", "log"}, default="6d"
+        How the network tells a camera: as two columns of the matrix, which follow it without a
+        jump, or as the published axis and angle.
     in_plane : {"equivariance", "augmentation"} or None, default="equivariance"
         Whether training turns images at random in their plane; with "equivariance" the code comes
         from a copy with another turn than the camera, so that it cannot depend on it.
     hide_fraction : float, default=0.0
         Fraction of the visible keypoints that the network is not shown in training, while the loss
         counts them all.
-    cycle_weight : float, default=1.0
-        Weight :math:`\beta` of camera and shape loss of the cycle. 0 turns it off ("Ours-base").
+    cycle_weight : float, default=0.1
+        Weight :math:`\beta` of camera and shape loss of the cycle. 0 turns it off ("Ours-base");
+        with 1 all instances of a category come out alike.
     pretrain_fraction : float, default=0.1
         Part of the iterations before the cycle counts; but for 0, no less than 300 iterations or
         half of them.
@@ -94,10 +103,10 @@ class MultiCategoryLifter(BaseFactorizationLifter):
     max_iter, batch_size : int, default=None
         Optimiser steps, and frames drawn for each, from every category alike.
     optimizer : {"adam", "sgd"}, default=None
-        Adam, or stochastic gradient descent with momentum 0.9 and weight decay 5e-4, which is the
-        published one and the default.
+        Adam, the default, or stochastic gradient descent with momentum 0.9 and weight decay 5e-4,
+        the published one and that of the paper preset.
     learning_rate : float, default=None
-        Peak step size: 1e-2, and 1e-3 with Adam and in the paper preset.
+        Peak step size: 1e-3, and 1e-2 with descent but for the paper preset.
     schedule : {"cosine", "step", "constant"}, default=None
         Decay of the learning rate; "step" is x0.95 every 50,000 iterations, in the paper preset
         x0.1 every 60,000.
@@ -223,9 +232,11 @@ class MultiCategoryLifter(BaseFactorizationLifter):
         camera="orthographic",
         category_points=None,
         nonnegative=True,
+        init="rigid",
+        rotation="6d",
         in_plane="equivariance",
         hide_fraction=0.0,
-        cycle_weight=1.0,
+        cycle_weight=0.1,
         pretrain_fraction=0.1,
         loss_on="visible",
         keep_observed=True,
@@ -254,6 +265,8 @@ class MultiCategoryLifter(BaseFactorizationLifter):
         self.camera = camera
         self.category_points = category_points
         self.nonnegative = nonnegative
+        self.init = init
+        self.rotation = rotation
         self.in_plane = in_plane
         self.hide_fraction = hide_fraction
         self.cycle_weight = cycle_weight
@@ -279,6 +292,8 @@ class MultiCategoryLifter(BaseFactorizationLifter):
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
+
+    _usual_optimizer = "adam"
 
     @property
     def _nonnegative_codes(self):

@@ -104,8 +104,8 @@ def test_codes(nonnegative):
     np.testing.assert_allclose(network.canonical_codes(X).detach().numpy(), expected, atol=1e-12)
 
 
-def test_rotations_are_those_of_scipy_also_at_zero():
-    network = make_network()
+def test_rotations_of_axis_and_angle_are_those_of_scipy_also_at_zero():
+    network = make_network(rotation="log")
     features = torch.from_numpy(np.random.default_rng(3).normal(size=(6, WIDTH)))
     with torch.no_grad():
         network.rotation_head.bias -= network.rotation_head(features)[0]
@@ -117,6 +117,17 @@ def test_rotations_are_those_of_scipy_also_at_zero():
     np.testing.assert_allclose(R.detach().numpy(), expected, atol=1e-12)
     (gradient,) = torch.autograd.grad(R.square().sum() + R.sum(), features)
     assert torch.isfinite(gradient).all()
+
+
+def test_rotations_of_six_numbers_are_two_columns_made_orthonormal():
+    network = make_network()
+    features = torch.from_numpy(np.random.default_rng(3).normal(size=(6, WIDTH)))
+    columns = network.rotation_head(features).detach().numpy().reshape(6, 2, 3).swapaxes(1, 2)
+    Q, upper = np.linalg.qr(columns)
+    Q *= np.sign(np.diagonal(upper, axis1=1, axis2=2))[:, None]
+    expected = np.concatenate((Q, np.cross(Q[..., 0], Q[..., 1])[..., None]), -1)
+    found = network.rotations(features).detach().numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 @settings(deadline=None, max_examples=25)
@@ -135,8 +146,9 @@ def test_decode(seed):
         assert (X[~row] == 0).all()
 
 
-def test_mirror_flips_depth_and_nothing_else():
-    network = make_network(canonicalize=True).eval()
+@pytest.mark.parametrize("rotation", ["6d", "log"])
+def test_mirror_flips_depth_and_nothing_else(rotation):
+    network = make_network(canonicalize=True, rotation=rotation).eval()
     rng = np.random.default_rng(1)
     features = torch.from_numpy(rng.normal(size=(4, WIDTH)))
     codes, selection = torch.from_numpy(rng.normal(size=(4, D))), torch.ones(4, P).double()

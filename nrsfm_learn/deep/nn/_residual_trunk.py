@@ -2,8 +2,9 @@
 
 import torch
 from torch import nn
+from torch.nn import functional
 
-from ...geometry import axis_angle_to_matrix
+from ...geometry import axis_angle_to_matrix, rotation_6d_to_matrix
 
 # Standard deviation of the initial weights; batch normalisation makes up for their size.
 _DEVIATION = 0.01
@@ -92,10 +93,12 @@ class ResidualTrunk(nn.Module):
 class FactorizationNetwork(nn.Module):
     r"""Shape code and camera of a frame, and the shapes of codes.
 
-    .. math:: \alpha = W_g f(Y) + b_g, \qquad R = \exp [W_r f(Y) + b_r]_\times, \qquad
+    .. math:: \alpha = W_g f(Y) + b_g, \qquad R = \rho(W_r f(Y) + b_r), \qquad
               X = \alpha S + b_S
 
-    with the trunk :math:`f`; with ``nonnegative`` a ReLU around :math:`\alpha` (eq. 4 of [1]_).
+    with the trunk :math:`f`, and :math:`\rho` the exponential map or
+    :func:`~nrsfm_learn.geometry.rotation_6d_to_matrix`; with ``nonnegative`` a ReLU around
+    :math:`\alpha` (eq. 4 of [1]_).
 
     Parameters
     ----------
@@ -107,6 +110,8 @@ class FactorizationNetwork(nn.Module):
         Of the trunk, see :class:`ResidualTrunk`.
     nonnegative : bool, default=False
         Whether codes pass a ReLU.
+    rotation : {"6d", "log"}, default="6d"
+        How the trunk's features tell a rotation.
     canonicalize : bool, default=False
         Whether there is a second trunk, from shapes to codes.
     generator : torch.Generator, optional
@@ -127,16 +132,23 @@ class FactorizationNetwork(nn.Module):
         bottleneck=256,
         n_blocks=6,
         nonnegative=False,
+        rotation="6d",
         canonicalize=False,
         generator=None,
     ):
         super().__init__()
         self.n_points = n_points
         self.nonnegative = nonnegative
+        self.rotation = rotation
+        # Whether training leaves shapes as they are, and learns cameras.
+        self.held = False
         trunk = {"width": width, "bottleneck": bottleneck, "n_blocks": n_blocks}
         self.trunk = ResidualTrunk(3 * n_points, **trunk, generator=generator)
         self.code_head = _linear(width, n_components, generator)
-        self.rotation_head = _linear(width, 3, generator)
+        self.rotation_head = _linear(width, 3 if rotation == "log" else 6, generator)
+        if rotation == "6d":
+            with torch.no_grad():
+                self.rotation_head.bias.copy_(torch.eye(3)[:2].flatten())
         self.basis = _linear(n_components, 3 * n_points, generator)
         self.canonical_trunk = self.canonical_head = None
         if canonicalize:
@@ -157,11 +169,13 @@ class FactorizationNetwork(nn.Module):
 
     def codes(self, features):
         """Return the codes (n_frames, n_components) of features."""
-        return self._activated(self.code_head(features))
+        return self._activated(self._held_or_not(self.code_head, features))
 
     def rotations(self, features):
         """Return the cameras (n_frames, 3, 3) of features."""
-        return axis_angle_to_matrix(self.rotation_head(features))
+        found = self.rotation_head(features)
+        to_matrix = axis_angle_to_matrix if self.rotation == "log" else rotation_6d_to_matrix
+        return to_matrix(found)
 
     def decode(self, codes, selection):
         """Return the shapes of codes.
@@ -178,7 +192,7 @@ class FactorizationNetwork(nn.Module):
         Tensor of shape (n_frames, n_points, 3)
             Centred over the selected points; zero at the others.
         """
-        shapes = self.basis(codes).unflatten(-1, (self.n_points, 3))
+        shapes = self._held_or_not(self.basis, codes).unflatten(-1, (self.n_points, 3))
         weights = selection.unsqueeze(-1)
         mean = (shapes * weights).sum(-2, keepdim=True) / weights.sum(-2, keepdim=True)
         return (shapes - mean) * weights
@@ -188,15 +202,30 @@ class FactorizationNetwork(nn.Module):
         return self._activated(self.canonical_head(self.canonical_trunk(X.flatten(-2))))
 
     @torch.no_grad()
+    def begin_with_(self, shapes):
+        """Let shapes (n_points, 3) be the mean, which codes deform."""
+        self.basis.bias.copy_(shapes.flatten())
+        # At zero a ReLU has half of the codes off, and some never come on.
+        self.code_head.bias.fill_(1.0 if self.nonnegative else 0.0)
+
+    @torch.no_grad()
     def mirror_(self):
         """Turn every shape into its mirror image, z to -z, and every camera with it."""
         self.basis.weight.unflatten(0, (self.n_points, 3))[:, 2].neg_()
         self.basis.bias.unflatten(0, (self.n_points, 3))[:, 2].neg_()
-        # With D = diag(1, 1, -1): D exp([r]) D = exp([-D r]).
-        self.rotation_head.weight[:2].neg_()
-        self.rotation_head.bias[:2].neg_()
+        # With D = diag(1, 1, -1): D exp([r]) D = exp([-D r]), and of the first two columns of D R D
+        # those of R differ in the sign of z.
+        for row in (0, 1) if self.rotation == "log" else (2, 5):
+            self.rotation_head.weight[row].neg_()
+            self.rotation_head.bias[row].neg_()
         if self.canonical_trunk is not None:
             self.canonical_trunk.first.weight.unflatten(1, (self.n_points, 3))[..., 2].neg_()
+
+    def _held_or_not(self, layer, x):
+        if not self.held:
+            return layer(x)
+        # Gradients of zero, not none: optimisers step all parameters at once.
+        return functional.linear(x, *(p.detach() + 0 * p for p in layer.parameters()))
 
     def _activated(self, codes):
         return torch.relu(codes) if self.nonnegative else codes
