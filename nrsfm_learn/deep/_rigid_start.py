@@ -3,7 +3,6 @@
 import warnings
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from .._torch import to_numpy
 from ..classical import RigidFactorization
@@ -11,6 +10,8 @@ from ..classical import RigidFactorization
 # Frames of a category that its rigid shape is found from. It needs no more, and completing hidden
 # keypoints takes the square of them.
 _MOST_FRAMES = 500
+# Shapes larger than their images by more have run away in depth: seen from everywhere it is 1.2.
+_LARGEST = 2.0
 
 
 def rigid_shapes(frames, index, category_points, *, scaled):
@@ -31,7 +32,8 @@ def rigid_shapes(frames, index, category_points, *, scaled):
     -------
     ndarray of shape (n_points, 3)
         Centred shapes, each in a frame of its own; zero for categories that are seen too little,
-        and for those that share points with one before.
+        or too much from one side for their depth to be told, and for those that share points with
+        one before.
     """
     W = to_numpy(frames.normalized()).astype(float)
     W[to_numpy(frames.visible) == 0] = np.nan
@@ -44,11 +46,14 @@ def rigid_shapes(frames, index, category_points, *, scaled):
         camera = "weak_perspective" if scaled else "orthographic"
         try:
             with warnings.catch_warnings():
-                # It is a start; training goes on from it.
-                warnings.simplefilter("ignore", ConvergenceWarning)
+                # It is a start, from which training goes on.
+                warnings.simplefilter("ignore", UserWarning)
                 rigid = RigidFactorization(camera=camera, device="cpu")
                 rigid.fit(W[np.ix_(rows, points)])
         except ValueError:
             continue
-        shapes[points] = rigid.mean_shape_
+        shape = rigid.mean_shape_ - rigid.mean_shape_.mean(0)
+        image = np.nanmean(np.square(W[np.ix_(rows, points)]).sum(-1))
+        if np.square(shape).sum(1).mean() < _LARGEST**2 * image:
+            shapes[points] = shape
     return shapes

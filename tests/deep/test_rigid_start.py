@@ -71,6 +71,21 @@ def test_what_tells_nothing_begins_at_zero():
     np.testing.assert_array_equal(nobody, both)
 
 
+def test_shapes_that_run_away_in_depth_are_left_out():
+    rng = np.random.default_rng(0)
+    S = rng.normal(size=(POINTS[0], 3))
+    S = S - S.mean(0)
+    angles = 1e-3 * rng.normal(size=SIZES[0])
+    W = S[None, :, :2] + angles[:, None, None] * np.array([40.0, 0]) * S[None, :, 2:]
+    W = W + 1e-3 * rng.normal(size=W.shape)
+    own = np.ones((1, POINTS[0]), bool)
+    index = np.zeros(len(W), int)
+    near = rigid_shapes(frames_of(W, np.ones(len(W))), index, own, scaled=False)
+    assert (
+        np.square(near).sum(1).mean() <= 4 * np.square(W - W.mean(1, keepdims=True)).sum(2).mean()
+    )
+
+
 @pytest.mark.parametrize("nonnegative", [False, True])
 def test_held_shapes_get_no_gradient_and_cameras_do(nonnegative):
     network = FactorizationNetwork(5, 3, width=8, bottleneck=4, nonnegative=nonnegative)
