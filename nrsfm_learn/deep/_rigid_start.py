@@ -37,23 +37,25 @@ def rigid_shapes(frames, index, category_points, *, scaled):
     """
     W = to_numpy(frames.normalized()).astype(float)
     W[to_numpy(frames.visible) == 0] = np.nan
+    weights = None if frames.weights is None else to_numpy(frames.weights).astype(float)
     shapes = np.zeros((W.shape[1], 3))
     for category, points in enumerate(category_points):
         rows = np.flatnonzero(index == category)
         if shapes[points].any() or not len(rows):
             continue
         rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _MOST_FRAMES)).astype(int)]
+        cell = np.ix_(rows, points)
         camera = "weak_perspective" if scaled else "orthographic"
         try:
             with warnings.catch_warnings():
                 # It is a start, from which training goes on.
                 warnings.simplefilter("ignore", UserWarning)
                 rigid = RigidFactorization(camera=camera, device="cpu")
-                rigid.fit(W[np.ix_(rows, points)])
+                rigid.fit(W[cell], weights=None if weights is None else weights[cell])
         except ValueError:
             continue
         shape = rigid.mean_shape_ - rigid.mean_shape_.mean(0)
-        image = np.nanmean(np.square(W[np.ix_(rows, points)]).sum(-1))
+        image = np.nanmean(np.square(W[cell]).sum(-1))
         if np.square(shape).sum(1).mean() < _LARGEST**2 * image:
             shapes[points] = shape
     return shapes

@@ -71,6 +71,21 @@ def test_what_tells_nothing_begins_at_zero():
     np.testing.assert_array_equal(nobody, both)
 
 
+def test_points_that_are_not_trusted_count_less():
+    W, index, objects = two_objects()
+    W[:, 0, 0] += np.random.default_rng(0).normal(size=len(W))
+    frames, own = frames_of(W, np.ones(len(W))), own_points()
+    weights = torch.ones(W.shape[:2], dtype=torch.float64)
+    weights[:, 0] = 1e-3
+    T = objects[0].X[0, 1:]
+    errors = []
+    for given in (None, weights):
+        S = rigid_shapes(frames._replace(weights=given), index, own, scaled=False)[1 : POINTS[0]]
+        S, T = S - S.mean(0), T - T.mean(0)
+        errors.append(normalized_error(T[None], S[None], protocol="procrustes"))
+    assert errors[1] < 0.5 * errors[0]
+
+
 def test_shapes_that_run_away_in_depth_are_left_out():
     rng = np.random.default_rng(0)
     S = rng.normal(size=(POINTS[0], 3))
