@@ -8,8 +8,8 @@ depth a frame, every category in its own unit) by category. ``alone`` does the s
 smallest categories, each by itself: with all iterations for this one category, and with as many as
 show the network this category as often as one model for all sees it. ``step`` times a training
 step of C3DPO at the published widths in turn with the matrix products that it needs, forward and
-backward.
-``lift`` times one instance and a batch of 100,000.
+backward. ``lift`` times one instance and a batch of 100,000. ``body`` is without categories:
+subject 18 of CMU, from the folder that NRSFM_LEARN_DATA names, 2,000 iterations of one start.
 """
 
 import argparse
@@ -22,19 +22,25 @@ import torch
 
 from nrsfm_learn import C3DPO, PAUL, DeepNRSfMPP, MultiCategoryLifter
 from nrsfm_learn._training import TrainingOptions, train
-from nrsfm_learn.datasets import make_twelve_categories
+from nrsfm_learn.datasets import load_cmu_joints, make_twelve_categories
 from nrsfm_learn.deep._factorization_objective import CanonicalizationObjective
 from nrsfm_learn.deep._frames import Frames
 from nrsfm_learn.deep._presets import factorization_preset
 from nrsfm_learn.deep.nn import FactorizationNetwork
-from nrsfm_learn.metrics import mpjpe
+from nrsfm_learn.metrics import mpjpe, normalized_error
 
 WIDTH, BLOCKS, VIEWS, COMPONENTS = 1024, 6, 4, 10
 METHODS = {
     "C3DPO": lambda **s: C3DPO(**s),
+    "- begun as the lifter": lambda **s: C3DPO(
+        init="rigid", rotation="6d", optimizer="adam", canonical_weight=0.1, **s
+    ),
     "MultiCategoryLifter": lambda **s: MultiCategoryLifter(**s),
     "- no cycle": lambda **s: MultiCategoryLifter(cycle_weight=0.0, **s),
     "- signed codes": lambda **s: MultiCategoryLifter(nonnegative=False, **s),
+    "- as before": lambda **s: MultiCategoryLifter(
+        init="random", rotation="log", optimizer="sgd", cycle_weight=1.0, **s
+    ),
     # These know nothing of categories: the points of others are hidden ones to them.
     "DeepNRSfMPP": lambda **s: DeepNRSfMPP(k_last=8, n_init=1, max_iter=2000, **s),
     "PAUL": lambda **s: PAUL(n_init=1, max_iter=2000, **s),
@@ -49,6 +55,27 @@ def category_errors(data, X):
         cell = np.ix_(data.categories == category, data.layout.points(category))
         errors[category] = mpjpe(data.X[cell], X[cell], flip="frame")
     return errors
+
+
+def spread(shapes):
+    """Return how far shapes (n, n_points, 3) are from their mean, root mean square."""
+    shapes = shapes - shapes.mean(1, keepdims=True)
+    return np.sqrt(np.square(shapes - shapes.mean(0)).sum(-1).mean())
+
+
+def print_codes(data, model):
+    """Print how much the shapes of codes differ within categories, and the true ones."""
+    found, truth = [], []
+    for category in np.unique(data.categories):
+        rows, points = data.categories == category, data.layout.points(category)
+        found.append(spread(model.decode(model.codes_[rows], category)[:, points]))
+        truth.append(spread(data.shapes[np.ix_(rows, points)]))
+    active = (model.codes_ > 0).any(0).sum()
+    print(
+        f"    within categories, shapes of codes differ by {min(found):.3f} to {max(found):.3f}, "
+        f"true ones by {min(truth):.3f} to {max(truth):.3f}; {active} codes are ever positive",
+        flush=True,
+    )
 
 
 def twelve(args):
@@ -68,6 +95,8 @@ def twelve(args):
                 f"{seconds:.0f} s\n    {text}",
                 flush=True,
             )
+            if hasattr(model, "decode"):
+                print_codes(data, model)
 
 
 def alone(args):
@@ -89,6 +118,14 @@ def alone(args):
                         f"{error:.3f}  {seconds:.0f} s",
                         flush=True,
                     )
+
+
+def body(args):
+    data = load_cmu_joints(18)
+    for name in args.methods or ["MultiCategoryLifter", "- no cycle", "- as before", "C3DPO"]:
+        model = METHODS[name](random_state=0, n_init=1, max_iter=2000).fit(data.W)
+        error = normalized_error(data.X, model.reconstruction_, protocol="procrustes")
+        print(f"subject 18 {name:22s} procrustes {100 * error:.1f}%", flush=True)
 
 
 def products(batch, n_points):
@@ -178,7 +215,7 @@ def lift(args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parts = {"twelve": twelve, "alone": alone, "step": step, "lift": lift}
+    parts = {"twelve": twelve, "alone": alone, "body": body, "step": step, "lift": lift}
     parser.add_argument("--parts", nargs="+", choices=parts, default=["step", "lift"])
     parser.add_argument("--methods", nargs="+", choices=METHODS)
     parser.add_argument("--frames", type=int, default=5000)

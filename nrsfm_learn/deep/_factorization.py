@@ -50,6 +50,7 @@ class BaseFactorizationLifter(BaseDeepNRSfM):
         "preset": [StrOptions(set(PRESETS))],
     }
 
+    # What ``optimizer=None`` means but in the paper preset.
     _usual_optimizer = "sgd"
     # Of the network: a ReLU around codes, and a second trunk that sees turned shapes.
     _nonnegative_codes = False

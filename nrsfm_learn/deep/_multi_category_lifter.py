@@ -71,7 +71,7 @@ class MultiCategoryLifter(BaseFactorizationLifter):
         counts them all.
     cycle_weight : float, default=0.1
         Weight :math:`\beta` of camera and shape loss of the cycle. 0 turns it off ("Ours-base");
-        with 1 all instances of a category come out alike.
+        on generated rigid categories 1 made all instances of a category alike.
     pretrain_fraction : float, default=0.1
         Part of the iterations before the cycle counts; but for 0, no less than 300 iterations or
         half of them.
@@ -224,6 +224,8 @@ class MultiCategoryLifter(BaseFactorizationLifter):
         "loss_on": [StrOptions({"visible", "all"})],
     }
 
+    _usual_optimizer = "adam"
+
     def __init__(
         self,
         n_components=10,
@@ -292,8 +294,6 @@ class MultiCategoryLifter(BaseFactorizationLifter):
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
-
-    _usual_optimizer = "adam"
 
     @property
     def _nonnegative_codes(self):

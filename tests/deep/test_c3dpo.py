@@ -179,8 +179,10 @@ def test_perspective(cls):
         300, category="car", camera="perspective", depth_ratio=0.6, random_state=0
     )
     settings = {"n_components": 2, "width": 32, "n_init": 1, "random_state": 0}
-    settings |= {"optimizer": "adam", "learning_rate": 2e-3, "batch_size": 64}
-    settings["max_iter"] = 100 if cls is C3DPO else 1200
+    settings |= {"optimizer": "adam", "learning_rate": 5e-3, "max_iter": 700, "batch_size": 64}
+    if cls is MultiCategoryLifter:
+        # Two columns of a matrix take more and smaller steps than an axis and an angle.
+        settings |= {"learning_rate": 2e-3, "max_iter": 1200}
     model = cls(**settings, camera="perspective").fit(data.W, intrinsics=data.intrinsics)
     seen = model.inverse_transform(model.reconstruction_, intrinsics=data.intrinsics)
     np.testing.assert_allclose(seen, data.W, atol=1e-3 * np.abs(data.W).max())

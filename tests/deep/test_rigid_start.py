@@ -62,13 +62,23 @@ def test_shapes_are_in_units_of_the_network():
 def test_what_tells_nothing_begins_at_zero():
     W, index, _ = two_objects()
     few = np.r_[0, SIZES[0] : len(W)]
-    points = np.concatenate((own_points(), np.ones((1, sum(POINTS)), bool)))
-    shapes = rigid_shapes(frames_of(W[few], np.ones(len(few))), index[few], points, scaled=False)
+    frames = frames_of(W[few], np.ones(len(few)))
+    shapes = rigid_shapes(frames, index[few], own_points(), scaled=False)
     assert (shapes[: POINTS[0]] == 0).all()
     assert np.abs(shapes[POINTS[0] :]).max() > 0
-    nobody = rigid_shapes(frames_of(W, np.ones(len(W))), index, points, scaled=False)
-    both = rigid_shapes(frames_of(W, np.ones(len(W))), index, points[:2], scaled=False)
-    np.testing.assert_array_equal(nobody, both)
+
+
+def test_categories_that_share_points_with_one_before_begin_as_those_do():
+    W, index, _ = two_objects()
+    frames = frames_of(W, np.ones(len(W)))
+    points = np.concatenate((own_points(), own_points()[1:]))
+    shared = np.where(np.arange(len(W)) < len(W) - 20, index, 2)
+    alone = index.copy()
+    alone[-20:] = -1
+    np.testing.assert_array_equal(
+        rigid_shapes(frames, shared, points, scaled=False),
+        rigid_shapes(frames, alone, own_points(), scaled=False),
+    )
 
 
 def test_points_that_are_not_trusted_count_less():

@@ -205,8 +205,9 @@ class FactorizationNetwork(nn.Module):
     def begin_with_(self, shapes):
         """Let shapes (n_points, 3) be the mean, which codes deform."""
         self.basis.bias.copy_(shapes.flatten())
-        # At zero a ReLU has half of the codes off, and some never come on.
-        self.code_head.bias.fill_(1.0 if self.nonnegative else 0.0)
+        if self.nonnegative:
+            # At zero a ReLU has half of the codes off, and some never come on.
+            self.code_head.bias.fill_(1.0)
 
     @torch.no_grad()
     def mirror_(self):
